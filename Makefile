@@ -1,0 +1,63 @@
+# Every target sets itself up from a bare checkout: it makes .venv, installs from the pins, and goes.
+# PYTHON chooses the interpreter (3.11 or newer). On Linux, TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# fetches the small CPU build of PyTorch instead of the one with CUDA.
+PYTHON ?= python3
+TORCH_INDEX ?=
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+TORCH = $(PIP) torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+
+.PHONY: help run test book lab bench clean
+help:
+	@echo "make run    train a GPT on real text (about 3 minutes) and write its report"
+	@echo "make test   lint, types, import contract, tests, every chapter at tiny scale"
+	@echo "make book   execute the chapters and build the site and the EPUB in book/_build"
+	@echo "make lab    open the chapters as notebooks in JupyterLab"
+	@echo "make bench  measure against peers; results go to benchmarks/results"
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	@echo "Creating .venv ..."
+	@$(PYTHON) -m venv .venv
+
+.venv/core.installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing from the pins (once) ..."
+	@$(TORCH)
+	@$(PIP) -e .
+	@touch $@
+
+.venv/dev.installed: .venv/core.installed
+	@$(PIP) -e '.[dev,book,hub]'
+	@touch $@
+
+.venv/book.installed: .venv/core.installed
+	@$(PIP) -e '.[book]' ipykernel
+	@touch $@
+
+.venv/lab.installed: .venv/core.installed
+	@$(PIP) -e '.[lab]'
+	@touch $@
+
+run: .venv/core.installed
+	@.venv/bin/insideout train
+
+test: .venv/dev.installed
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@.venv/bin/pytest
+
+book: .venv/book.installed
+	@$(PY) -m sphinx -q -b html book book/_build/html
+	@$(PY) -m sphinx -q -b epub book book/_build/epub
+	@echo "Open book/_build/html/index.html"
+
+lab: .venv/lab.installed
+	@.venv/bin/jupyter lab book
+
+bench: .venv/dev.installed
+	@for script in benchmarks/*.py; do echo "$$script"; $(PY) $$script || exit 1; done
+
+clean:
+	@rm -rf book/_build build .mypy_cache .ruff_cache .pytest_cache

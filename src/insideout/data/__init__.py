@@ -1,0 +1,1 @@
+"""Where examples come from: corpora by name, by path, or already on this machine."""

@@ -1,0 +1,1 @@
+"""What every part trains with: one loop, its optimizers, schedule and checkpoints."""

@@ -1,0 +1,72 @@
+"""The KV cache: keys and values of the tokens already read, kept so that they are computed once.
+
+A cache is allocated once, for the longest text it will hold, and written in place. Rows of a batch may stand at
+different positions: row b's next token goes to slot `lengths[b]`, and the causal mask hides every slot not
+yet written. When all rows stand at the same position the cache says so (`aligned`), and no mask is needed.
+
+Taught in book/2-building-a-transformer/02_attention.md. Shapes: L layers, B batch, G key-value heads,
+T new positions, S slots, D head width.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from insideout.transformer.config import GPTConfig
+
+
+class KVCache:
+    """Room for the keys and values of `n_slots` positions in every layer."""
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        batch_size: int,
+        n_slots: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        shape = (config.n_layers, batch_size, config.kv_heads, n_slots, config.head_width)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)  # (L, B, G, S, D)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)  # (L, B, G, S, D)
+        self.lengths = torch.zeros(batch_size, dtype=torch.long, device=device)  # (B,)
+        self.aligned: int | None = 0  # the length every row shares, or None
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of keys and values: 2 · L · B · G · S · D · bytes per number."""
+        return 2 * self.keys.numel() * self.keys.element_size()
+
+    def positions(self, n_new: int) -> Int[Tensor, "#B T"]:
+        """Where the next `n_new` tokens of each row stand."""
+        steps = torch.arange(n_new, device=self.lengths.device)
+        if self.aligned is not None:
+            return (steps + self.aligned)[None]
+        return self.lengths[:, None] + steps
+
+    def append(
+        self, layer: int, k: Float[Tensor, "B G T D"], v: Float[Tensor, "B G T D"]
+    ) -> tuple[Float[Tensor, "B G S D"], Float[Tensor, "B G S D"]]:
+        """Write one layer's new keys and values; return all that a query may need to see."""
+        n_new = k.shape[2]
+        if self.aligned is not None:
+            end = self.aligned + n_new
+            self.keys[layer, :, :, self.aligned : end] = k
+            self.values[layer, :, :, self.aligned : end] = v
+            return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+        rows = torch.arange(k.shape[0], device=k.device)[:, None]
+        slots = self.positions(n_new)  # (B, T)
+        self.keys[layer, rows, :, slots] = k.transpose(1, 2)  # advanced indexing puts (B, T) first
+        self.values[layer, rows, :, slots] = v.transpose(1, 2)
+        return self.keys[layer], self.values[layer]
+
+    def advance(self, n_new: int) -> None:
+        """Call once after all layers have appended: every row has grown by `n_new`."""
+        self.lengths += n_new
+        if self.aligned is not None:
+            self.aligned += n_new
+
+    def set_lengths(self, lengths: list[int]) -> None:
+        """After a padded prefill: row b really holds `lengths[b]` tokens; what lies beyond is overwritten later."""
+        self.lengths = torch.tensor(lengths, dtype=torch.long, device=self.lengths.device)
+        self.aligned = lengths[0] if len(set(lengths)) == 1 else None

@@ -1,0 +1,21 @@
+"""The loss of a language model: surprise at the next token, -log p(next | before), in nats.
+
+Taught in book/2-building-a-transformer/. Shapes: B batch, T positions, V vocabulary.
+"""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IGNORE = -100
+"""A target that is not predicted: padding, or a prompt that is only read."""
+
+
+def next_token_loss(
+    model: nn.Module, batch: tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]
+) -> tuple[Float[Tensor, ""], int]:
+    """Summed cross-entropy over the targets, and how many there were; their ratio is the mean loss in nats."""
+    ids, targets = batch
+    logits = model(ids)  # (B, T, V)
+    total = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    return total, int((targets != IGNORE).sum())

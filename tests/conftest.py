@@ -1,0 +1,10 @@
+"""Shapes in the annotations are enforced in every test: jaxtyping's import hook with beartype."""
+
+import os
+
+from jaxtyping import install_import_hook
+
+os.environ.setdefault("INSIDEOUT_SCALE", "tiny")
+install_import_hook(
+    ["insideout.transformer", "insideout.training", "insideout.data", "insideout.exercises"], "beartype.beartype"
+)

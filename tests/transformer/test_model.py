@@ -1,0 +1,167 @@
+"""The GPT: causal, the same read at once or through the cache, the same readable or fused."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from insideout.errors import BadInput
+from insideout.transformer.attention import attention, attention_pattern
+from insideout.transformer.cache import KVCache
+from insideout.transformer.config import GPTConfig
+from insideout.transformer.loss import next_token_loss
+from insideout.transformer.model import GPT
+
+POSITIONS = ["none", "learned", "sinusoidal", "alibi", "rope"]
+
+
+def small(seed: int = 0, **overrides) -> GPT:
+    """A random model in float64 with weights large enough that attention is far from uniform."""
+    torch.manual_seed(seed)
+    sizes = dict(vocab_size=23, context_length=24, d_model=24, n_layers=2, n_heads=4, norm_eps=1e-6)
+    model = GPT(GPTConfig(**(sizes | overrides))).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model.eval()
+
+
+VARIANTS = [
+    *(dict(positions=positions) for positions in POSITIONS),
+    dict(n_kv_heads=2), dict(n_kv_heads=1, positions="alibi"), dict(d_head=10), dict(mlp="swiglu"), dict(mlp="gelu"),
+    dict(norm="layernorm", bias=True, qk_norm=False, tie_embeddings=False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_future_never_moves_the_past(variant):
+    model = small(**variant)
+    ids = torch.randint(23, (2, 24))
+    changed = ids.clone()
+    changed[:, 13:] = (changed[:, 13:] + 1) % 23
+    before, after = model(ids), model(changed)
+    assert torch.equal(before[:, :13], after[:, :13])
+    assert not torch.allclose(before[:, 13:], after[:, 13:])
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_readable_attention_equals_fused(variant):
+    model = small(**variant)
+    ids = torch.randint(23, (3, 17))
+    torch.testing.assert_close(model(ids, explain=True), model(ids), atol=1e-11, rtol=1e-9)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_cache_in_pieces_equals_reading_at_once(variant):
+    model = small(**variant)
+    ids = torch.randint(23, (2, 24))
+    whole = model(ids)
+    for cuts in [(1,) * 24, (24,), (5, 1, 1, 10, 7), (23, 1)]:
+        cache = KVCache(model.config, 2, 24, dtype=torch.float64)
+        pieces = [model(part, cache) for part in ids.split(list(cuts), dim=1)]
+        torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-11, rtol=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4), index=st.integers(0, len(VARIANTS) - 1))
+def test_cache_equality_with_rows_of_different_lengths(lengths, index):
+    model = small(**VARIANTS[index])
+    rows = [torch.randint(23, (length + 6,)) for length in lengths]
+    cache = KVCache(model.config, len(rows), 24, dtype=torch.float64)
+    padded = torch.zeros(len(rows), max(lengths), dtype=torch.long)
+    for row, (ids, length) in enumerate(zip(rows, lengths, strict=True)):
+        padded[row, :length] = ids[:length]
+    model(padded, cache)
+    cache.set_lengths(lengths)
+    for step in range(6):
+        new = torch.stack([ids[length + step] for ids, length in zip(rows, lengths, strict=True)])[:, None]
+        together = model(new, cache)[:, -1]
+        for row, (ids, length) in enumerate(zip(rows, lengths, strict=True)):
+            alone = model(ids[None, : length + step + 1])[0, -1]
+            torch.testing.assert_close(together[row], alone, atol=1e-10, rtol=1e-8)
+
+
+def test_explained_pattern_passes_through_its_address():
+    model, seen = small(), []
+    model.blocks[1].attention.pattern.register_forward_hook(lambda module, args, out: seen.append(out))
+    model(torch.randint(23, (2, 9)), explain=True)
+    assert seen[0].shape == (2, 4, 9, 9)
+    torch.testing.assert_close(seen[0].sum(-1), torch.ones(2, 4, 9, dtype=torch.float64))
+    assert seen[0].triu(1).abs().max() == 0
+
+
+def test_attention_equals_torch_and_float64():
+    q, k, v = (torch.randn(2, 3, 11, 8) for _ in range(3))
+    torch.testing.assert_close(attention(q, k, v), F.scaled_dot_product_attention(q, k, v, is_causal=True))
+    exact = attention(q.double(), k.double(), v.double())
+    assert (attention(q, k, v).double() - exact).abs().max() < 1e-5
+    offset = attention_pattern(q[:, :, -4:], k)
+    torch.testing.assert_close(offset, attention_pattern(q, k)[:, :, -4:])
+
+
+def test_rope_scores_depend_on_distance_alone():
+    from insideout.transformer.positions import rope_table, rotate
+
+    cosine, sine = (table.double()[None, None] for table in rope_table(64, 16, 10_000.0))
+    q, k = torch.randn(2, 16, dtype=torch.float64)
+    every = [rotate(x.expand(1, 1, 64, 16), cosine, sine)[0, 0] for x in (q, k)]
+    scores = every[0] @ every[1].T  # (query position, key position)
+    for distance in (0, 1, 7, 30):
+        diagonal = scores.diagonal(-distance)
+        assert (diagonal - diagonal[0]).abs().max() < 1e-5  # the table is kept in float32
+
+
+def test_checkpointed_activations_give_the_same_gradients():
+    grads = []
+    for flag in (False, True):
+        model = small().train()
+        model.checkpoint_activations = flag
+        total, count = next_token_loss(model, (torch.arange(20)[None] % 23, torch.arange(1, 21)[None] % 23))
+        (total / count).backward()
+        grads.append([parameter.grad for parameter in model.parameters()])
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_initial_loss_is_that_of_a_uniform_guess():
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(vocab_size=300, d_model=64, n_layers=2))
+    ids = torch.randint(300, (8, 65))
+    total, count = next_token_loss(model, (ids[:, :-1], ids[:, 1:]))
+    assert abs(float(total.detach()) / count - torch.log(torch.tensor(300.0))) < 0.1
+
+
+def test_presets_have_the_published_sizes():
+    with torch.device("meta"):
+        assert GPT(GPTConfig.gpt2()).n_parameters == 124_439_808
+        assert GPT(GPTConfig.llama()).n_parameters == 1_235_814_400
+        assert GPT(GPTConfig.qwen3()).n_parameters == 596_049_920
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [dict(d_model=30, n_heads=4), dict(n_heads=4, n_kv_heads=3), dict(dropout=1.0), dict(n_layers=0), dict(d_head=3)],
+    ids=str,
+)
+def test_a_config_that_cannot_be_built_is_refused_in_one_sentence(wrong):
+    with pytest.raises(BadInput) as error:
+        GPTConfig(**wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_a_text_longer_than_the_context_is_refused():
+    with pytest.raises(BadInput, match="25 tokens"):
+        small()(torch.zeros(1, 25, dtype=torch.long))
+    cache = KVCache(small().config, 1, 8, dtype=torch.float64)
+    with pytest.raises(BadInput, match="room for 8"):
+        small()(torch.zeros(1, 9, dtype=torch.long), cache)
+
+
+def test_every_combination_of_choices_runs():
+    choices = itertools.product(POSITIONS, ["layernorm", "rmsnorm"], ["gelu", "relu2", "swiglu"], [True, False])
+    for positions, norm, mlp, bias in choices:
+        model = small(positions=positions, norm=norm, mlp=mlp, bias=bias, n_layers=1)
+        assert model(torch.zeros(1, 3, dtype=torch.long)).shape == (1, 3, 23)
