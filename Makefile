@@ -53,11 +53,13 @@ book: .venv/book.installed
 	@$(PY) -m sphinx -q -b epub book book/_build/epub
 	@echo "Open book/_build/html/index.html"
 
+lab: export JUPYTER_CONFIG_DIR = $(CURDIR)/.venv/jupyter
 lab: .venv/lab.installed
+	@.venv/bin/jupytext-config set-default-viewer markdown >/dev/null
 	@.venv/bin/jupyter lab book
 
 bench: .venv/dev.installed
-	@for script in benchmarks/*.py; do echo "$$script"; $(PY) $$script || exit 1; done
+	@for script in tokenizer generation gradients learning_speed; do script=benchmarks/$$script.py; echo "$$script"; $(PY) $$script || exit 1; done
 
 clean:
 	@rm -rf book/_build build .mypy_cache .ruff_cache .pytest_cache

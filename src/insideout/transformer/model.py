@@ -115,7 +115,7 @@ class GPT(nn.Module):
                 x = block(x, reach, cache, explain)
         if cache is not None:
             cache.advance(n_new)
-        return self.head(self.norm(x))  # type: ignore[no-any-return]
+        return self.head(self.norm(x))
 
     def _check_length(self, n_new: int, cache: KVCache | None) -> None:
         limit = self.config.context_length
