@@ -37,7 +37,8 @@ def scores(q: Tensor, k: Tensor) -> Tensor:
 
 
 def scores_by_reshaping(q: Tensor, k: Tensor) -> Tensor:
-    return raw(q, k.reshape(*k.shape[:-2], k.shape[-1], k.shape[-2]).transpose(-2, -1)) / q.shape[-1] ** 0.5
+    shuffled = k.reshape(*k.shape[:-2], k.shape[-1], k.shape[-2])  # (B, H, D, S)
+    return torch.matmul(q, shuffled).div(q.shape[-1] ** 0.5)
 
 
 # attention.pattern: q, k -> softmax(Q Kᵀ / √D + mask)

@@ -57,13 +57,8 @@ def check(id: str, answer: Any, seed: int | None = None) -> Verdict:
     if sys.modules.get("ipykernel") and "IPython" in sys.modules:
         from IPython.display import display
 
-        display(
-            {  # type: ignore[no-untyped-call]
-                "text/plain": str(verdict),
-                "text/html": verdict.as_html(),
-            },
-            raw=True,
-        )
+        bundle = {"text/plain": str(verdict), "text/html": verdict.as_html()}
+        display(bundle, raw=True)  # type: ignore[no-untyped-call]
     else:
         print(verdict)
     if verdict.outcome != "not yet":
