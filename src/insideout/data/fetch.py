@@ -1,0 +1,99 @@
+"""Finding a published file on this machine, or downloading it once, with its checksum.
+
+Searched in this order: the folders of INSIDEOUT_DATA, the user's cache, the network. A download is written beside
+its place and renamed, so that an interrupted one leaves nothing that looks whole.
+"""
+
+import hashlib
+import os
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from insideout.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file that others published: where it lies under a data folder, where it comes from, what it must be."""
+
+    file: str
+    url: str
+    sha256: str
+
+
+def data_folders() -> list[Path]:
+    """The folders of INSIDEOUT_DATA, in order."""
+    listed = os.environ.get("INSIDEOUT_DATA", "").split(os.pathsep)
+    return [Path(folder).expanduser() for folder in listed if folder]
+
+
+def cache_folder() -> Path:
+    """Where downloads and built corpora are kept: INSIDEOUT_HOME/data, else the user's cache."""
+    home = os.environ.get("INSIDEOUT_HOME")
+    return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("insideout"))) / "data"
+
+
+def sha256_of(path: Path) -> str:
+    """The file's checksum, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """Write `content` to a new file in the same folder and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).chmod(0o644)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def find_or_download(published: Published, timeout: float = 30.0) -> Path:
+    """The path of a published file whose checksum has been checked.
+
+    Raises BadInput when a file found has another checksum, and when it is nowhere and cannot be downloaded.
+    """
+    for folder in [*data_folders(), cache_folder()]:
+        path = folder / published.file
+        if path.is_file():
+            found = sha256_of(path)
+            if found != published.sha256:
+                raise BadInput(
+                    f"{path} is not the published file: its sha256 is {found}, expected {published.sha256}. "
+                    "Remove or rename it; to use it as it is, give its path instead of the name."
+                )
+            return path
+    return _download(published, cache_folder() / published.file, timeout)
+
+
+def _download(published: Published, path: Path, timeout: float) -> Path:
+    try:
+        with urllib.request.urlopen(published.url, timeout=timeout) as answer:
+            content: bytes = answer.read()
+    except OSError as error:
+        raise BadInput(
+            f"Could not download {published.url} ({error}). Put the file by hand at {path}, "
+            f"or at {published.file} in a folder listed in INSIDEOUT_DATA."
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != published.sha256:
+        raise BadInput(
+            f"{published.url} sent a file with sha256 {found}, expected {published.sha256}; nothing was kept. "
+            f"Try again, or put the right file by hand at {path}."
+        )
+    try:
+        write_beside(path, content)
+    except OSError as error:
+        raise BadInput(f"Could not write {path}: {error}. Free some space, or set INSIDEOUT_HOME.") from error
+    return path
