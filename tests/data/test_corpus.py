@@ -1,6 +1,7 @@
 """Corpora by name and by path, and the errors a reader meets."""
 
 import hashlib
+import http.client
 import os
 import urllib.error
 from pathlib import Path
@@ -100,6 +101,15 @@ def test_missing_paths_unknown_names_and_empty_folders(tmp_path: Path):
 
 def test_a_name_without_network_says_where_to_put_the_file(tmp_path: Path):
     with pytest.raises(BadInput, match=r"no network in tests.*by hand at .*home/data/tinyshakespeare\.txt"):
+        load_corpus(["tinyshakespeare"])
+
+
+def test_a_download_that_breaks_off_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def breaks_off(*args: object, **kwargs: object) -> object:
+        raise http.client.IncompleteRead(b"half")
+
+    monkeypatch.setattr(fetch.urllib.request, "urlopen", breaks_off)
+    with pytest.raises(BadInput, match="Could not download"):
         load_corpus(["tinyshakespeare"])
 
 

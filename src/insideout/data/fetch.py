@@ -5,6 +5,7 @@ its place and renamed, so that an interrupted one leaves nothing that looks whol
 """
 
 import hashlib
+import http.client
 import os
 import tempfile
 import urllib.request
@@ -81,7 +82,7 @@ def _download(published: Published, path: Path, timeout: float) -> Path:
     try:
         with urllib.request.urlopen(published.url, timeout=timeout) as answer:
             content: bytes = answer.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise BadInput(
             f"Could not download {published.url} ({error}). Put the file by hand at {path}, "
             f"or at {published.file} in a folder listed in INSIDEOUT_DATA."
