@@ -1,0 +1,25 @@
+"""kill -9 at any moment, then resume: the weights and the metrics of the run that was never stopped, bit for bit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_killed_and_resumed_is_the_run_that_was_never_stopped(tmp_path):
+    child = Path(__file__).with_name("killed_run.py")
+    done = subprocess.run([sys.executable, str(child), str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    straight = report.pop("straight")
+    assert [record[0] for record in straight["losses"]] == list(range(1, 13))
+    outside = report.pop("outside")
+    assert len(report) == 7
+    for name, after in report.items():
+        assert after["fingerprint"] == straight["fingerprint"], name
+        assert after["losses"] == straight["losses"], name
+        assert bool(after["half_written"]) == ("checkpoint," in name), name
+        assert after["clean"], name
+    assert outside["kills"] >= 1
+    assert outside["fingerprint"] == straight["fingerprint"]
+    assert outside["losses"] == straight["losses"]

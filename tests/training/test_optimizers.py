@@ -1,0 +1,107 @@
+"""Muon orthogonalises and agrees with torch's; each parameter goes to the optimizer and decay it should."""
+
+import pytest
+import torch
+from tiny import Tiny, batch, config, fingerprint, loss_fn
+from torch import nn
+
+from insideout.errors import BadInput
+from insideout.training.optimizers import Muon, Optimizers, orthogonalise, parameter_groups
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(16, 16), (8, 32), (32, 8)])
+def test_singular_values_come_near_one_and_directions_stay(rows, columns):
+    torch.manual_seed(0)
+    matrix = torch.randn(3, rows, columns)
+    result = orthogonalise(matrix)
+    values = torch.linalg.svdvals(result)
+    if rows != columns:  # a square one may have singular values too small to be lifted in five steps
+        assert values.min() > 0.6
+    assert values.max() < 1.3
+    u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
+    in_its_own_axes = u.mT @ result @ vt.mT  # diagonal, if the singular directions are unchanged
+    assert torch.allclose(in_its_own_axes, torch.diag_embed(in_its_own_axes.diagonal(dim1=1, dim2=2)), atol=1e-4)
+
+
+def test_each_matrix_of_a_batch_is_as_if_alone():
+    matrix = torch.randn(4, 6, 10, generator=torch.Generator().manual_seed(0))
+    alone = torch.cat([orthogonalise(one[None]) for one in matrix])
+    assert torch.allclose(orthogonalise(matrix), alone, atol=1e-5)
+
+
+def test_muon_equals_torchs_muon():
+    start = torch.randn(12, 5, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (nn.Parameter(start.clone()) for _ in range(2))
+    mine = Muon([ours], lr=0.02, weight_decay=0.1)
+    reference = torch.optim.Muon([theirs], lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True)
+    for step in range(5):
+        gradient = torch.randn(12, 5, generator=torch.Generator().manual_seed(step))
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        mine.step()
+        reference.step()
+    assert (ours - start).norm() > 0.1
+    assert torch.allclose(ours, theirs, atol=2e-3)  # torch's runs Newton-Schulz in bfloat16
+
+
+def test_groups():
+    model = Tiny()
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    hidden, decayed, kept = ([names[p] for p in group] for group in parameter_groups(model))
+    assert hidden == ["blocks.0.weight", "blocks.1.weight"]
+    assert decayed == ["head.weight"]
+    assert sorted(kept) == ["blocks.0.bias", "blocks.1.bias", "embedding.weight", "norm.bias", "norm.weight"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_only_matrices_decay(optimizer):
+    model = Tiny()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizers = Optimizers(model, config(optimizer=optimizer, weight_decay=0.5))
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizers.set_lr(0.01)
+    optimizers.step()
+    rate = {"adamw": 0.01, "muon": 0.02}[optimizer]
+    for name, parameter in model.named_parameters():
+        shrink = {"blocks.0.weight": rate, "blocks.1.weight": rate, "head.weight": 0.01}.get(name, 0.0)
+        assert torch.allclose(parameter, before[name] * (1 - 0.5 * shrink), atol=1e-7), name
+
+
+def test_tied_head_is_an_embedding_and_frozen_weights_are_left_out():
+    model = Tiny()
+    model.head.weight = model.embedding.weight
+    model.blocks[0].weight.requires_grad_(False)
+    hidden, decayed, kept = parameter_groups(model)
+    assert [tuple(p.shape) for p in hidden] == [(8, 16)]
+    assert not decayed
+    assert sum(p is model.embedding.weight for p in kept) == 1
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_state_goes_through_a_dict_of_tensors(optimizer):
+    def steps(model, optimizers, numbers):
+        for number in numbers:
+            optimizers.zero_grad()
+            loss_fn(model, batch(number))[0].backward()
+            optimizers.step()
+
+    model = Tiny()
+    optimizers = Optimizers(model, config(optimizer=optimizer))
+    steps(model, optimizers, range(3))
+    tensors = {name: tensor.clone() for name, tensor in optimizers.tensors().items()}
+    twin = Tiny()
+    twin.load_state_dict(model.state_dict())
+    again = Optimizers(twin, config(optimizer=optimizer))
+    again.load_tensors(tensors)
+    steps(model, optimizers, range(3, 6))
+    steps(twin, again, range(3, 6))
+    assert fingerprint(model) == fingerprint(twin)
+    with pytest.raises(BadInput, match="no parameter nowhere"):
+        again.load_tensors({"nowhere/exp_avg": torch.zeros(1)})
+    with pytest.raises(BadInput, match="does not fit"):
+        again.load_tensors({"embedding.weight/exp_avg": torch.zeros(1)})
+
+
+def test_nothing_to_train_is_bad_input():
+    with pytest.raises(BadInput, match="no trainable parameter"):
+        Optimizers(Tiny().requires_grad_(False), config())
