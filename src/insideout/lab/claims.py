@@ -1,0 +1,185 @@
+"""Claims: a number that the prose relies on, with the bound that must hold for the prose to stay true.
+
+    speedup = claim("kv-cache.speedup", 5.31, at_least=3, unit="×")        ->  5.3×
+
+A claim that fails its bound raises, and so fails the build. A claim is about one scale; at another it is recorded as
+"not checked", never as passed. Records are JSON files, one a claim and scale, in INSIDEOUT_CLAIMS, else in
+INSIDEOUT_HOME/claims. Gathered on the page "What this book claims".
+"""
+
+import html
+import json
+import math
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from insideout.data.fetch import write_beside
+from insideout.errors import BadInput
+from insideout.lab.machine import machine
+from insideout.lab.scales import scale, to_scale
+
+NO_SPACE = ("×", "%", "°")
+
+
+class ClaimFailed(AssertionError):
+    """A bound does not hold: the text around the claim is no longer true."""
+
+
+class Claimed(float):
+    """A claimed value: a number to compute with, shown rounded and with its unit."""
+
+    unit: str
+    status: str
+    boolean: bool
+
+    def __new__(cls, value: float, unit: str = "", status: str = "passed", boolean: bool = False) -> "Claimed":
+        self = super().__new__(cls, value)
+        self.unit, self.status, self.boolean = unit, status, boolean
+        return self
+
+    def __getnewargs__(self) -> tuple[float, str, str, bool]:  # type: ignore[override]
+        return float(self), self.unit, self.status, self.boolean
+
+    def __str__(self) -> str:
+        if self.boolean:
+            return "true" if self else "false"
+        return with_unit(rounded(float(self), 2 if self.unit == "×" else 3), self.unit)
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        """f"{x}" shows the unit; with a format, f"{x:.1f}", it is the bare number."""
+        return format(float(self), spec) if spec else str(self)
+
+    def _repr_html_(self) -> str:
+        title = {"passed": "claimed and checked", "not checked": "not checked at this scale"}.get(
+            self.status, self.status
+        )
+        return f'<span class="claim" title="{html.escape(title)}">{html.escape(str(self))}</span>'
+
+    def _repr_latex_(self) -> None:
+        """None: books on paper show the plain text."""
+
+
+def rounded(value: float, digits: int) -> str:
+    """A number to so many significant digits, without an exponent where a reader would not expect one.
+
+    rounded(5.31, 2) = "5.3"; rounded(1234.5, 3) = "1,234"; rounded(2e-9, 3) = "2.00e-09".
+    """
+    if not math.isfinite(value):
+        return {True: "∞", False: "−∞"}[value > 0] if math.isinf(value) else "not a number"
+    if value == 0:
+        return "0"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    size = math.floor(math.log10(abs(value)))
+    if size < -4:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:,.{max(0, digits - 1 - size)}f}"
+
+
+def with_unit(number: str, unit: str) -> str:
+    """`5.3×`, `12 %` with a narrow no-break space, `3 s`."""
+    if not unit:
+        return number
+    return number + unit if unit in NO_SPACE[:1] else f"{number}\u202f{unit}"
+
+
+def claims_folder() -> Path:
+    """Where claims are recorded."""
+    chosen = os.environ.get("INSIDEOUT_CLAIMS")
+    if chosen:
+        return Path(chosen).expanduser()
+    home = os.environ.get("INSIDEOUT_HOME")
+    return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("insideout"))) / "claims"
+
+
+def claim(
+    id: str,
+    value: Any,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    unit: str = "",
+    at: str = "laptop",
+    seeds: Sequence[int] | int | None = None,
+    interval: tuple[float, float] | None = None,
+    note: str = "",
+) -> Claimed:
+    """Record a value and the bound it must keep; return it to be shown in the text.
+
+    A boolean must be True. A number needs a bound, `at_least`, `at_most` or both. The bound is checked when the
+    present scale is `at`. `seeds` and `interval` (95%) say how sure we are. Raises ClaimFailed when the bound fails.
+    """
+    at = to_scale(at, f"the scale `at` of claim {id!r}")
+    if not id or not all(part.replace("-", "").replace("_", "").isalnum() for part in id.split(".")):
+        raise BadInput(f"{id!r} cannot name a claim: use words of letters, digits and dashes, joined by dots.")
+    if hasattr(value, "item"):  # a tensor or NumPy number
+        value = value.item()
+    boolean = isinstance(value, bool)
+    if not boolean and at_least is None and at_most is None:
+        raise BadInput(f"Claim {id!r} has no bound, so it cannot fail: give at_least or at_most.")
+    number = float(value)
+    present = scale()
+    holds = value is True if boolean else within(number, at_least, at_most)
+    status = "not checked" if present != at else "passed" if holds else "failed"
+    claimed = Claimed(number, unit, status, boolean)
+    record = {
+        "id": id,
+        "value": value if boolean or math.isfinite(number) else str(number),
+        "shown": str(claimed),
+        "unit": unit,
+        "at_least": at_least,
+        "at_most": at_most,
+        "at": at,
+        "scale": present,
+        "status": status,
+        "seeds": list(seeds) if isinstance(seeds, Sequence) else seeds,
+        "interval": None if interval is None else [float(end) for end in interval],
+        "note": note,
+        "machine": machine(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    path = claims_folder() / f"{id}--{present}.json"
+    try:
+        write_beside(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise BadInput(f"Could not record a claim at {path} ({error.strerror}): set INSIDEOUT_CLAIMS.") from error
+    if status == "failed":
+        raise ClaimFailed(f"Claim {id} does not hold: it is {claimed}, and must be {bound(boolean, record)}.")
+    return claimed
+
+
+def within(value: float, at_least: float | None, at_most: float | None) -> bool:
+    """Does the value keep its bounds? A value that is not a number keeps none."""
+    if math.isnan(value):
+        return False
+    return (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+
+
+def bound(boolean: bool, record: dict[str, Any]) -> str:
+    """The bound in words: "at least 3×"."""
+    if boolean:
+        return "true"
+    words = {"at_least": "at least", "at_most": "at most"}
+    return " and ".join(
+        f"{words[side]} {with_unit(f'{record[side]:g}', record['unit'])}" for side in words if record[side] is not None
+    )
+
+
+def recorded() -> list[dict[str, Any]]:
+    """All claims on record, by id and scale. A file that is not a claim's is left out."""
+    records = []
+    for path in sorted(claims_folder().glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict) and "id" in record and "status" in record:
+            records.append(record)
+    return records

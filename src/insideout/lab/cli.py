@@ -1,0 +1,129 @@
+"""The command `insideout`: finds the command that was asked for, and turns bad input into one sentence.
+
+Exit codes: 0 done, 1 trouble, 2 bad input (nothing was overwritten), 130 stopped by Ctrl-C.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from insideout.errors import BadInput
+
+HELP = """usage: insideout COMMAND [flags]
+
+Transformers from the Inside Out: train, look inside, and check what you have built.
+
+  train      train a GPT on text, from scratch, and write a report
+  sample     let a trained model write
+  doctor     look at this machine; known trouble, each with its cure
+  check      run your answers to exercises, or list your progress
+  run        make a recipe's result, unless it is stored already
+  recipes    list the recipes, and which results are stored
+
+  insideout COMMAND --help    all flags of a command
+  --debug                     show the traceback of an error
+  --version                   show the version
+"""
+
+COMMANDS = {
+    "train": "Train", "sample": "Sample", "doctor": "Doctor", "check": "Check", "run": "MakeRecipe",
+    "recipes": "Recipes",
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [each for each in given if each != "--debug"]
+    try:
+        code = run(given)
+        sys.stdout.flush()
+    except BadInput as error:
+        if debug:
+            raise
+        print(f"insideout: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 2
+    except BrokenPipeError:  # the reader of our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("\nStopped.", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def run(given: list[str]) -> int:
+    """Do what the arguments say; return the exit code."""
+    if not given or given[0] in ("--help", "-h", "help"):
+        print(HELP, end="")
+        return 0
+    if given[0] == "--version":
+        from insideout import __version__
+
+        print(__version__)
+        return 0
+    if given[0] not in COMMANDS:
+        raise BadInput(f"There is no command {given[0]!r}: choose one of {', '.join(COMMANDS)}, or see --help.")
+    command = parse(given[0], given[1:])
+    return int(command.run())
+
+
+def parse(name: str, given: list[str]) -> Any:
+    """The command with its flags. `train` takes its defaults from the scale, or from the run that it resumes."""
+    import tyro
+
+    from insideout.lab import commands
+
+    kind = getattr(commands, COMMANDS[name])
+    default = None
+    if name == "train":
+        default = train_defaults(given)
+        given = [each for each in given if each != ""]
+    elif name in ("run", "recipes"):
+        from insideout.lab.scales import scale
+
+        at = scale()
+        if "--scale" not in " ".join(given):
+            given = [*given, "--scale", at]
+    return tyro.cli(
+        kind,
+        args=given,
+        prog=f"insideout {name}",
+        default=default if default is not None else tyro.MISSING_NONPROP,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)[:1],
+        description=kind.__doc__,
+    )
+
+
+def train_defaults(given: list[str]) -> Any:
+    """What the flags of `train` default to."""
+    from insideout.lab import commands, runs, scales
+
+    at = scales.to_scale(value_of("--scale", given)) if value_of("--scale", given) else scales.scale()
+    out = value_of("--out", given)
+    default = commands.Train(config=scales.pretrain_config(at), scale=at, out=Path(out) if out else None)
+    if "--resume" in given:
+        run = runs.Run(out) if out else runs.newest_run(commands.RUNS)
+        recorded = scales.to_scale(run.about.get("scale", at), str(run.path / "config.json"))
+        default = replace(default, config=run.config, out=run.path, scale=recorded)
+    return default
+
+
+def value_of(flag: str, given: list[str]) -> str:
+    """The value after a flag, or nothing: for the few flags that decide the defaults of the others."""
+    for i, each in enumerate(given):
+        if each.startswith(f"{flag}="):
+            return each.split("=", 1)[1]
+        if each == flag and i + 1 < len(given):
+            return given[i + 1]
+    return ""
+
+
+if __name__ == "__main__":
+    main()

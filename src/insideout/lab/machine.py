@@ -1,0 +1,46 @@
+"""What machine this is, in a few words that go into every report and claim. Imports no torch."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine() or "unknown processor"
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def torch_version() -> str:
+    """The installed torch, without importing it."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return "absent"
+
+
+def machine(accelerator: str = "") -> str:
+    """One line: processor, cores, system, Python, torch."""
+    computing = f"{processor()}, {cores()} core{'s' if cores() != 1 else ''}"
+    if accelerator:
+        computing = f"{accelerator}; {computing}"
+    return f"{computing}; {platform.system()} {platform.machine()}; {software()}"
+
+
+def software() -> str:
+    """Python and torch, by version."""
+    return f"Python {platform.python_version()}, torch {torch_version()}"

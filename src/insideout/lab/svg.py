@@ -1,0 +1,99 @@
+"""A line chart as inline SVG, drawn so that the page's own colours (and so its dark mode) apply to it.
+
+Hand-written because it must carry no font and no colour of its own: classes are styled by the page.
+"""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 720, 340
+LEFT, RIGHT, TOP, BOTTOM = 56, 20, 16, 48
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: its name in the legend, its points, and the page's class for its colour."""
+
+    name: str
+    points: Sequence[Point]
+    css: str
+    dots: bool = False
+
+
+def ticks(low: float, high: float, about: int = 6) -> list[float]:
+    """Round numbers from low to high, about so many: 1, 2 or 5 times a power of ten apart."""
+    if high <= low:
+        return [low]
+    raw = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def label(value: float, step: float) -> str:
+    """A tick's number, with as many decimals as its neighbours need."""
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
+    return f"{value:,.{decimals}f}"
+
+
+def line_chart(lines: Sequence[Line], x_label: str, y_label: str, describe: str) -> str:
+    """Curves over a shared grid, axes named with their units, a legend below the top edge."""
+    points = [point for line in lines for point in line.points]
+    if not points:
+        return "<p>Nothing was measured.</p>"
+    x_high = max(x for x, _ in points)
+    x_low = min(0.0, min(x for x, _ in points))
+    y_low, y_high = min(y for _, y in points), max(y for _, y in points)
+    margin = 0.05 * (y_high - y_low) or 0.5
+    y_low, y_high = y_low - margin, y_high + margin
+    x_high = x_high if x_high > x_low else x_low + 1
+
+    def x_at(x: float) -> float:
+        return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+
+    def y_at(y: float) -> float:
+        return HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
+
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(describe)}">']
+    y_ticks, x_ticks = ticks(y_low, y_high), ticks(x_low, x_high)
+    for y in y_ticks:
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y_at(y):.1f}" y2="{y_at(y):.1f}"/>')
+        name = label(y, y_ticks[1] - y_ticks[0] if len(y_ticks) > 1 else 1)
+        parts.append(f'<text x="{LEFT - 8}" y="{y_at(y) + 4:.1f}" text-anchor="end">{name}</text>')
+    for x in x_ticks:
+        name = label(x, x_ticks[1] - x_ticks[0] if len(x_ticks) > 1 else 1)
+        parts.append(f'<text x="{x_at(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{name}</text>')
+    base = HEIGHT - BOTTOM
+    parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text class="name" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{html.escape(x_label)}</text>')
+    parts.append(
+        f'<text class="name" transform="translate(14 {(TOP + base) / 2}) rotate(-90)" '
+        f'text-anchor="middle">{html.escape(y_label)}</text>'
+    )
+    for line in lines:
+        path = " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in line.points)
+        parts.append(f'<polyline class="curve {line.css}" points="{path}"/>')
+        if line.dots:
+            parts += [
+                f'<circle class="dot {line.css}" cx="{x_at(x):.1f}" cy="{y_at(y):.1f}" r="3.5">'
+                f"<title>{html.escape(line.name)}, step {x:,.0f}: {y:.3f}</title></circle>"
+                for x, y in line.points
+            ]
+    for row, line in enumerate(lines):
+        y = TOP + 14 + 20 * row
+        parts.append(f'<line class="curve {line.css}" x1="{WIDTH - 190}" x2="{WIDTH - 166}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text class="name" x="{WIDTH - 158}" y="{y + 4}">{html.escape(line.name)}</text>')
+    return "\n".join([*parts, "</svg>"])
+
+
+def thinned(points: Sequence[Point], at_most: int = 400) -> list[Point]:
+    """Means over runs of neighbours, so that a long run draws a short path; the last point ends at the last step."""
+    size = math.ceil(len(points) / at_most) if points else 1
+    runs = [points[i : i + size] for i in range(0, len(points), size)]
+    return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
