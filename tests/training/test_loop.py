@@ -228,7 +228,7 @@ def test_loss_scale_halves_on_overflow_and_doubles_with_patience():
 def test_full_disk_during_metrics_is_bad_input(tmp_path):
     metrics = loop.MetricsFile(tmp_path / "metrics.jsonl", 0)
     metrics.file.close()
-    metrics.file = Path("/dev/full").open("w", buffering=1)
+    metrics.file = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115
     with pytest.raises(BadInput, match="disk is full"):
         metrics.write({"step": 1})
 

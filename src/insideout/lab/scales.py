@@ -7,7 +7,7 @@
 """
 
 import os
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from insideout.errors import BadInput
 from insideout.lab.config import PretrainConfig
@@ -27,7 +27,7 @@ def to_scale(name: str, where: str = "--scale") -> Scale:
     """A scale by name. Raises BadInput for another word."""
     if name not in SCALES:
         raise BadInput(f"{where} is {name!r}; it must be one of {', '.join(SCALES)}.")
-    return cast(Scale, name)
+    return name
 
 
 PRETRAIN: dict[Scale, PretrainConfig] = {

@@ -9,6 +9,7 @@ function here does nothing. Sources: Li et al. 2020 (DDP); Zhao et al. 2023 (FSD
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -87,8 +88,9 @@ def gradient_sync(runner: nn.Module, now: bool) -> Iterator[None]:
         with runner.no_sync():
             yield
         return
-    if hasattr(runner, "set_requires_gradient_sync"):
-        runner.set_requires_gradient_sync(now)
+    choose_sync: Any = getattr(runner, "set_requires_gradient_sync", None)  # FSDP2's switch
+    if choose_sync is not None:
+        choose_sync(now)
     yield
 
 
