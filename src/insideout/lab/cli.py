@@ -3,7 +3,10 @@
 Exit codes: 0 done, 1 trouble, 2 bad input (nothing was overwritten), 130 stopped by Ctrl-C.
 """
 
+import contextlib
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -84,21 +87,42 @@ def parse(name: str, given: list[str]) -> Any:
     default = None
     if name == "train":
         default = train_defaults(given)
-        given = [each for each in given if each != ""]
     elif name in ("run", "recipes"):
         from insideout.lab.scales import scale
 
         at = scale()
         if "--scale" not in " ".join(given):
             given = [*given, "--scale", at]
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return parsed(tyro, kind, name, given, default)
+    except SystemExit as left:
+        if left.code == 0:  # --help
+            raise
+        raise BadInput(sentence(said.getvalue(), name)) from None
+
+
+def parsed(tyro: Any, kind: Any, name: str, given: list[str], default: Any) -> Any:
+    """What tyro makes of the flags."""
     return tyro.cli(
         kind,
         args=given,
         prog=f"insideout {name}",
         default=default if default is not None else tyro.MISSING_NONPROP,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)[:1],
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         description=kind.__doc__,
     )
+
+
+def sentence(said: str, name: str) -> str:
+    """tyro's framed message as one line: no frame, no title, no settings' inner names."""
+    lines = [re.sub(r"[│╭╮╰╯─]+|-{5,}", " ", line).strip() for line in said.splitlines()]
+    kept = [line for line in lines if line and "For full helptext" not in line]
+    if kept and kept[0] in ("Value error", "Parsing error", "Required options", "Unrecognized options"):
+        kept = kept[1:]
+    text = re.sub(r"^Error parsing [\w.-]+: ", "", " ".join(kept)) or "these flags cannot be used."
+    return text if text.endswith((".", "?")) else f"{text}. See insideout {name} --help."
 
 
 def train_defaults(given: list[str]) -> Any:

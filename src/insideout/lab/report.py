@@ -56,8 +56,12 @@ def render(run: Run) -> str:
         section("Sizes", table(sizes(run, result))),
         section(
             "Speed and learning rate",
-            line_chart([Line("speed", speed, "training")], "step", "tokens per second", "Tokens per second by step")
-            + line_chart([Line("learning rate", rate, "held-out")], "step", "learning rate", "Learning rate by step"),
+            line_chart(
+                [Line("speed", speed, "training")], "step", "tokens per second", "Tokens per second by step", True
+            )
+            + line_chart(
+                [Line("learning rate", rate, "held-out")], "step", "learning rate", "Learning rate by step", True
+            ),
         ),
         section("Settings", settings(run)),
         section("Machine", table([*machine_rows(about, result)])),
@@ -110,7 +114,7 @@ def sizes(run: Run, result: dict[str, Any]) -> list[tuple[str, str]]:
     about, config = run.about, run.config
     per_step = config.train.batch_size * config.train.accumulation * config.model.context_length
     seen = result.get("tokens_seen")
-    passes = f", {seen / about['tokens']['train']:.1f} times the training text" if seen else ""
+    passes = f", {seen / about['tokens']['train']:.2g} times the training text" if seen else ""
     return [
         ("parameters", f"{about['n_parameters']:,}"),
         ("vocabulary", f"{about['vocab_size']:,} tokens ({config.tokenizer})"),
@@ -193,7 +197,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; bo
   overflow-wrap: anywhere; }
 th { font-weight: 400; color: var(--soft); width: 11.5rem; }
 .groups { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 0 2rem; }
-@media (max-width: 34rem) { body { padding-top: 1.25rem; } .chart text { font-size: 20px; } th { width: 9.5rem; }
+@media (max-width: 34rem) { body { padding-top: 1.25rem; } .chart text { font-size: 24px; } th { width: 9.5rem; }
   .cards { grid-template-columns: 1fr 1fr; } .value { font-size: 1.35rem; } }
 """
 

@@ -8,8 +8,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 720, 340
-LEFT, RIGHT, TOP, BOTTOM = 56, 20, 16, 48
+WIDTH, HEIGHT = 720, 350
+RIGHT, TOP, BOTTOM = 24, 44, 64  # room for letters of up to 24 units, which a phone needs
+CHARACTER = 13.5
 
 Point = tuple[float, float]
 
@@ -41,8 +42,8 @@ def label(value: float, step: float) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def line_chart(lines: Sequence[Line], x_label: str, y_label: str, describe: str) -> str:
-    """Curves over a shared grid, axes named with their units, a legend below the top edge."""
+def line_chart(lines: Sequence[Line], x_label: str, y_label: str, describe: str, from_zero: bool = False) -> str:
+    """Curves over a shared grid, axes named with their units, a legend at the top right."""
     points = [point for line in lines for point in line.points]
     if not points:
         return "<p>Nothing was measured.</p>"
@@ -50,32 +51,33 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str, describe: str)
     x_low = min(0.0, min(x for x, _ in points))
     y_low, y_high = min(y for _, y in points), max(y for _, y in points)
     margin = 0.05 * (y_high - y_low) or 0.5
-    y_low, y_high = y_low - margin, y_high + margin
+    y_low, y_high = 0.0 if from_zero else y_low - margin, y_high + margin
     x_high = x_high if x_high > x_low else x_low + 1
 
+    y_ticks, x_ticks = ticks(y_low, y_high), ticks(x_low, x_high)
+    y_step = y_ticks[1] - y_ticks[0] if len(y_ticks) > 1 else 1
+    x_step = x_ticks[1] - x_ticks[0] if len(x_ticks) > 1 else 1
+    left = 12 + CHARACTER * max(len(label(y, y_step)) for y in y_ticks)
+
     def x_at(x: float) -> float:
-        return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+        return left + (x - x_low) / (x_high - x_low) * (WIDTH - left - RIGHT)
 
     def y_at(y: float) -> float:
         return HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
 
     parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(describe)}">']
-    y_ticks, x_ticks = ticks(y_low, y_high), ticks(x_low, x_high)
     for y in y_ticks:
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y_at(y):.1f}" y2="{y_at(y):.1f}"/>')
-        name = label(y, y_ticks[1] - y_ticks[0] if len(y_ticks) > 1 else 1)
-        parts.append(f'<text x="{LEFT - 8}" y="{y_at(y) + 4:.1f}" text-anchor="end">{name}</text>')
+        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - RIGHT}" y1="{y_at(y):.1f}" y2="{y_at(y):.1f}"/>')
+        name = label(y, y_step)
+        parts.append(f'<text x="{left - 8:.1f}" y="{y_at(y) + 4:.1f}" text-anchor="end">{name}</text>')
     for x in x_ticks:
-        name = label(x, x_ticks[1] - x_ticks[0] if len(x_ticks) > 1 else 1)
-        parts.append(f'<text x="{x_at(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{name}</text>')
+        name = label(x, x_step)
+        parts.append(f'<text x="{x_at(x):.1f}" y="{HEIGHT - BOTTOM + 26}" text-anchor="middle">{name}</text>')
     base = HEIGHT - BOTTOM
-    parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<line class="axis" x1="{left}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>')
+    middle = (left + WIDTH - RIGHT) / 2
     parts.append(f'<text class="name" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{html.escape(x_label)}</text>')
-    parts.append(
-        f'<text class="name" transform="translate(14 {(TOP + base) / 2}) rotate(-90)" '
-        f'text-anchor="middle">{html.escape(y_label)}</text>'
-    )
+    parts.append(f'<text class="name" x="0" y="20">{html.escape(y_label)}</text>')
     for line in lines:
         path = " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in line.points)
         parts.append(f'<polyline class="curve {line.css}" points="{path}"/>')
@@ -85,10 +87,10 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str, describe: str)
                 f"<title>{html.escape(line.name)}, step {x:,.0f}: {y:.3f}</title></circle>"
                 for x, y in line.points
             ]
-    for row, line in enumerate(lines):
-        y = TOP + 14 + 20 * row
-        parts.append(f'<line class="curve {line.css}" x1="{WIDTH - 190}" x2="{WIDTH - 166}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text class="name" x="{WIDTH - 158}" y="{y + 4}">{html.escape(line.name)}</text>')
+    for column, line in enumerate(lines if len(lines) > 1 else []):
+        x = WIDTH - RIGHT - 165 * (len(lines) - column)
+        parts.append(f'<line class="curve {line.css}" x1="{x}" x2="{x + 26}" y1="15" y2="15"/>')
+        parts.append(f'<text class="name" x="{x + 34}" y="20">{html.escape(line.name)}</text>')
     return "\n".join([*parts, "</svg>"])
 
 
