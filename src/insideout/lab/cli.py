@@ -121,7 +121,10 @@ def sentence(said: str, name: str) -> str:
     kept = [line for line in lines if line and "For full helptext" not in line]
     if kept and kept[0] in ("Value error", "Parsing error", "Required options", "Unrecognized options"):
         kept = kept[1:]
-    text = re.sub(r"^Error parsing [\w.-]+: ", "", " ".join(kept)) or "these flags cannot be used."
+    text = re.sub(r"^Error parsing [\w.-]+: ", "", " ".join(kept))
+    what, _, flag = text.partition(" Argument helptext: ")
+    text = f"{flag.split()[0]}: {what}" if flag else text.split(" (required) ")[0]
+    text = text or "these flags cannot be used."
     return text if text.endswith((".", "?")) else f"{text}. See insideout {name} --help."
 
 

@@ -79,6 +79,7 @@ def run_pretrain(
     going_on = resume and (out / "checkpoints").is_dir()
     check_folder(out, going_on)
     if distributed.is_main():
+        (out / "result.json").unlink(missing_ok=True)  # a run that goes on is not finished
         about = {
             "format": FORMAT,
             "config": to_dict(config),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -53,7 +54,9 @@ class State:
                 self.sample, self.sample_step = event.get("sample", ""), event["step"]
 
     def __rich__(self) -> Group:
-        numbers = Table.grid(padding=(0, 3))
+        numbers = Table.grid(padding=(0, 2))
+        for _ in LABELS:
+            numbers.add_column(no_wrap=True)
         numbers.add_row(*(Text(name, style="dim") for name in LABELS))
         numbers.add_row(
             f"{self.step:,} of {self.steps:,}",
@@ -64,10 +67,10 @@ class State:
             duration(self.left),
         )
         bar = ProgressBar(total=max(1, self.steps), completed=self.step, width=72)
-        parts: list[Any] = [Text(f"{self.title}: {self.note}", style="bold"), bar, numbers]
+        parts: list[Any] = [Text(f"{self.title}: {self.note}", style="bold"), Columns([bar]), numbers]
         if self.sample:
             begun = self.prompt if self.sample.startswith(self.prompt) else ""
-            text = Text(begun, style="bold") + Text(self.sample[len(begun) :])
+            text = Text.assemble((begun, "bold"), self.sample[len(begun) :])
             parts.append(Panel(text, title=f"a sample, step {self.sample_step:,}", title_align="left", width=76))
         return Group(*parts)
 
