@@ -71,6 +71,7 @@ python_maximum_signature_line_length = 72
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 viewcode_line_numbers = True
+viewcode_follow_imported_members = False
 
 # The site
 html_math_renderer = "mathjax"

@@ -1,0 +1,37 @@
+"""Every chapter runs from its first cell to its last at tiny scale, as a notebook, the way Jupyter would run it."""
+
+import re
+from pathlib import Path
+
+import jupytext
+import nbclient
+import pytest
+
+BOOK = Path(__file__).parents[2] / "book"
+CHAPTERS = sorted(BOOK.glob("[0-9]*/[0-9][0-9]_*.md"))
+
+
+def test_there_are_chapters() -> None:
+    assert CHAPTERS, f"no chapter in {BOOK}"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_runs_as_a_notebook(path: Path, book_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in book_environment.items():
+        monkeypatch.setenv(name, value)
+    notebook = jupytext.read(path)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    assert any(cell.cell_type == "code" and cell.execution_count for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_keeps_the_form(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    sections = re.findall(r"^## (\w+)", text, flags=re.M)
+    for section in ("Build", "Check", "Measure", "Break", "Practise", "Recap"):
+        assert section in sections, f"{path.name} has no section {section}"
+    exercises, solutions = text.count("{exercise}"), text.count("{solution}")
+    assert exercises >= 2, f"{path.name} has {exercises} exercises; a chapter has at least two"
+    assert exercises == solutions == len(re.findall(r"^check\(", text, flags=re.M))
+    assert "Predict" in text and "What you predicted" in text
