@@ -1,0 +1,288 @@
+"""Learning speed, measured side by side in one run: how far a small CPU recipe gets, and ours in the same wall time.
+
+tinyshakespeare by characters; the first 90% train, all of the last 10% validate, in windows of each model's own
+context that do not overlap, and once more in windows of the reference's context for both. The reference is the
+well-known small recipe (4 layers, 4 heads, d_model 128, context 64, batch 12, 2,000 steps, AdamW, float32). Ours has at
+most 1.0M parameters and is given the seconds that the reference took, as many steps as fit, decided by timing a few
+steps first. What it has beyond `GPTConfig`, each put in the place of one of GPT's modules:
+
+    embedding      E[x_t] + P B[x_{t-1}, x_t]                    the pair of characters has a vector of its own
+    before qkv     h_t ← w0 ⊙ h_t + w1 ⊙ h_{t-1} + w2 ⊙ h_{t-2}   a short causal convolution, channel by channel
+    start          attention's output, the MLP's output and the head are 0: every layer begins as the identity
+    attention      two batched products and a softmax, which a CPU does faster than the fused kernel in bfloat16
+    relu²          its backward pass from the saved relu alone: one pass over memory where autograd makes four
+    norms          LayerNorm without weights, also for queries and keys: one kernel where RMSNorm's gradient is many
+
+Writes benchmarks/results/learning_speed.json. Sources: Jordan 2024 (Muon); Allen-Zhu 2025 (Canon layers).
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from insideout.data.corpus import load_corpus
+from insideout.data.tokens import TokenData, prepare, sample_batch, windows
+from insideout.training.config import TrainConfig
+from insideout.training.loop import train
+from insideout.transformer.attention import CausalSelfAttention, Reach
+from insideout.transformer.cache import KVCache
+from insideout.transformer.config import GPTConfig
+from insideout.transformer.feed_forward import FeedForward
+from insideout.transformer.loss import next_token_loss
+from insideout.transformer.model import GPT
+from insideout.transformer.positions import rotate
+from insideout.transformer.tokenizer import CharacterTokenizer
+
+MOST_PARAMETERS = 1_000_000
+LONGER_FROM = 0.75  # the last quarter of the steps trains with the whole context
+
+
+class PairEmbedding(nn.Module):
+    """The embedding of a character plus that of the pair it ends; the first pair begins with character 0."""
+
+    def __init__(self, vocab_size: int, d_model: int, d_pair: int) -> None:
+        super().__init__()
+        self.vocab_size = vocab_size
+        self.single = nn.Embedding(vocab_size, d_model)
+        self.pair = nn.Embedding(vocab_size**2, d_pair)
+        self.widen = nn.Linear(d_pair, d_model, bias=False)
+        nn.init.normal_(self.pair.weight, std=0.5)
+        nn.init.normal_(self.widen.weight, std=d_pair**-0.5)
+
+    @property
+    def weight(self) -> Tensor:
+        """GPT asks its embedding for its dtype."""
+        return self.single.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        pairs = F.pad(ids, (1, 0))[:, :-1] * self.vocab_size + ids  # (B, T)
+        x = self.single(ids) + self.widen(self.pair(pairs))
+        return F.rms_norm(x, x.shape[-1:])  # (B, T, C)
+
+
+class ShortConvolution(nn.Module):
+    """A weighted sum of this position and the ones just before it, each channel with weights of its own."""
+
+    def __init__(self, d_model: int, taps: int = 3) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((taps, 1, d_model), 0.3))
+        with torch.no_grad():
+            self.weight[0] = 1.0
+
+    def forward(self, h: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(h.device.type):
+            h = h.to(torch.get_autocast_dtype(h.device.type))
+        weight = self.weight.to(h.dtype)
+        total = h * weight[0]
+        for back in range(1, len(weight)):
+            total = total + F.pad(h, (0, 0, back, 0))[:, : h.shape[1]] * weight[back]
+        return total
+
+
+class ReluSquared(torch.autograd.Function):
+    """relu(h)², whose gradient is 2 relu(h): nothing but relu(h) is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:  # type: ignore[override]
+        positive = h.clamp_min(0)
+        ctx.save_for_backward(positive)
+        return positive * positive
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        (positive,) = ctx.saved_tensors
+        return (gradient * positive).mul_(2)
+
+
+class QuickFeedForward(FeedForward):
+    """The library's layer with `ReluSquared`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(ReluSquared.apply(self.up(x)))
+
+
+class QuickAttention(CausalSelfAttention):
+    """The library's layer with the readable formula, in batched products that bfloat16 speeds up."""
+
+    scale = 1.7
+
+    def forward(self, x: Tensor, reach: Reach, cache: KVCache | None = None, explain: bool = False) -> Tensor:
+        assert cache is None and reach.rotation is not None
+        batch, length, _ = x.shape
+        heads = self.query_key_value(x).view(batch, length, 3, self.n_heads, self.d_head)
+        q, k, v = heads.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
+        cosine, sine = (part.to(q.dtype) for part in reach.rotation)
+        q, k = (rotate(norm(part), cosine, sine) for norm, part in ((self.query_norm, q), (self.key_norm, k)))
+        q, k, v = (part.reshape(-1, length, self.d_head) for part in (q, k, v))  # (B H, T, D)
+        mask = torch.full((length, length), -1e9, dtype=q.dtype).triu(1)
+        pattern = torch.baddbmm(mask, q, k.mT, alpha=self.scale * self.d_head**-0.5).softmax(-1)
+        z = (pattern.to(v.dtype) @ v).view(batch, self.n_heads, length, self.d_head)
+        return self.output(z.transpose(1, 2).reshape(batch, length, -1))
+
+
+def reference(vocab_size: int) -> tuple[GPT, TrainConfig]:
+    """The recipe to beat."""
+    shape = GPTConfig(
+        vocab_size=vocab_size, context_length=64, d_model=128, n_layers=4, n_heads=4, positions="learned",
+        norm="layernorm", mlp="gelu", qk_norm=False, tie_embeddings=True,
+    )  # fmt: skip
+    config = TrainConfig(
+        steps=2000, batch_size=12, lr=1e-3, min_lr=1e-4, warmup_steps=100, beta2=0.99, weight_decay=0.1,
+        precision="float32", eval_every=0, checkpoint_every=0,
+    )  # fmt: skip
+    return GPT(shape), config
+
+
+def ours(vocab_size: int) -> tuple[GPT, TrainConfig]:
+    """At most 1.0M parameters; the number of steps is decided by the clock."""
+    shape = GPTConfig(
+        vocab_size=vocab_size, context_length=256, d_model=128, n_layers=4, n_heads=2, rope_base=1000.0,
+        tie_embeddings=False,
+    )  # fmt: skip
+    model = GPT(shape)
+    width = shape.d_model
+    model.token_embedding = PairEmbedding(vocab_size, width, 32)  # type: ignore[assignment]
+    nn.init.zeros_(model.head.weight)
+    model.norm = nn.LayerNorm(width, elementwise_affine=False)
+    for layer, block in enumerate(model.blocks):
+        block.attention, block.feed_forward = QuickAttention(shape, layer), QuickFeedForward(shape)
+        block.attention.query_norm = nn.LayerNorm(shape.head_width, elementwise_affine=False)
+        block.attention.key_norm = nn.LayerNorm(shape.head_width, elementwise_affine=False)
+        nn.init.normal_(block.attention.query_key_value.weight, std=0.5 * width**-0.5)
+        nn.init.normal_(block.feed_forward.up.weight, std=0.5 * width**-0.5)
+        nn.init.zeros_(block.attention.output.weight)
+        nn.init.zeros_(block.feed_forward.down.weight)
+        block.attention_norm = nn.Sequential(nn.LayerNorm(width, elementwise_affine=False), ShortConvolution(width))
+        block.feed_forward_norm = nn.LayerNorm(width, elementwise_affine=False)
+    config = TrainConfig(
+        batch_size=16, lr=6e-3, min_lr=0.0, decay="linear", warmup_steps=20, optimizer="muon", muon_lr=0.03,
+        weight_decay=0.0, clip=0.0, precision="auto", eval_every=0, checkpoint_every=0,
+    )  # fmt: skip
+    assert model.n_parameters <= MOST_PARAMETERS, model.n_parameters
+    return model, config
+
+
+def batches(
+    data: TokenData, model: GPT, config: TrainConfig, grow: bool
+) -> Callable[[int, int], tuple[Tensor, Tensor]]:
+    """What step s trains on; with `grow` half the context at first, and twice as many sequences."""
+
+    def batch_at(step: int, micro_step: int) -> tuple[Tensor, Tensor]:
+        length, rows = model.config.context_length, config.batch_size
+        if grow:
+            rows = rows // 2 if step >= LONGER_FROM * config.steps else rows
+            length = length if step >= LONGER_FROM * config.steps else length // 2
+        return sample_batch(data.train, step, rows, length, config.seed, micro_step)
+
+    return batch_at
+
+
+@torch.no_grad()
+def held_out_loss(model: GPT, data: TokenData, context_length: int) -> float:
+    """Mean loss in nats over every held-out character that has one before it, in windows that do not overlap."""
+    model.eval()
+    total, count = 0.0, 0
+    for batch in windows(data.validation, context_length, 32):
+        part, n = next_token_loss(model, batch)
+        total, count = total + float(part), count + n
+    assert count == len(data.validation) - 1
+    return total / count
+
+
+def run(model: GPT, config: TrainConfig, data: TokenData, grow: bool) -> dict[str, float]:
+    """Train, timing the training alone: wall clock, and the processor seconds of this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        wall, processor = time.perf_counter(), time.process_time()
+        train(model, next_token_loss, batches(data, model, config, grow), config, out=Path(folder) / "run")
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    rows = config.batch_size * model.config.context_length // (2 if grow else 1)
+    return {"seconds": wall, "processor_seconds": processor, "steps": config.steps, "tokens": rows * config.steps}
+
+
+def seeded(make: Callable[[int], tuple[GPT, TrainConfig]], data: TokenData, vocab_size: int, seed: int,
+           steps: int | None = None) -> tuple[GPT, TrainConfig]:  # fmt: skip
+    """Model and settings of one seed, perhaps with another number of steps."""
+    torch.manual_seed(seed)
+    model, config = make(vocab_size)
+    settings = {name: getattr(config, name) for name in config.__dataclass_fields__} | {"seed": seed}
+    if steps is not None:
+        settings |= {"steps": steps, "warmup_steps": min(config.warmup_steps, steps)}
+    return model, TrainConfig(**settings)
+
+
+def steps_that_fit(data: TokenData, vocab_size: int, seconds: float, probe: int = 30) -> int:
+    """How many steps of ours fit into `seconds`, from timing two short runs: their difference leaves out the start."""
+    spent = []
+    for steps in (probe, 3 * probe):
+        model, config = seeded(ours, data, vocab_size, seed=1234, steps=steps)
+        spent.append(run(model, config, data, grow=True)["seconds"])
+    each = (spent[1] - spent[0]) / (2 * probe)
+    return max(1, int(0.97 * seconds / each))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, 0, 1, ... of both")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's threads")
+    parser.add_argument("--quick", type=int, default=0, help="this many steps of the reference: a trial, not recorded")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)
+    corpus = load_corpus(["tinyshakespeare"])
+    tokenizer = CharacterTokenizer.train(corpus.text())
+    rows: list[dict[str, dict[str, float]]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = prepare(corpus, tokenizer, Path(folder))
+        for seed in range(arguments.seeds):
+            row: dict[str, dict[str, float]] = {}
+            budget = 0.0
+            for name, make in (("reference", reference), ("ours", ours)):
+                steps = arguments.quick or None
+                if name == "ours":
+                    steps = steps_that_fit(data, tokenizer.vocab_size, budget)
+                model, config = seeded(make, data, tokenizer.vocab_size, seed, steps)
+                numbers = run(model, config, data, grow=name == "ours")
+                budget = budget or numbers["seconds"]
+                row[name] = numbers | {
+                    "parameters": model.n_parameters,
+                    "tokens_per_second": numbers["tokens"] / numbers["seconds"],
+                    "context": model.config.context_length,
+                    "loss": held_out_loss(model, data, model.config.context_length),
+                    "loss_at_context_64": held_out_loss(model, data, 64),
+                }
+                print(name, json.dumps(row[name]), flush=True)
+            rows.append(row)
+    losses = {name: [row[name]["loss"] for row in rows] for name in ("reference", "ours")}
+    record = {
+        "what": "held-out loss in nats per character, tinyshakespeare, after the same wall time",
+        "loss": {name: statistics.mean(values) for name, values in losses.items()},
+        "seconds ours over reference": [row["ours"]["seconds"] / row["reference"]["seconds"] for row in rows],
+        "must reach": 1.55,
+        "reached": statistics.mean(losses["ours"]) <= 1.55
+        and all(row["ours"]["seconds"] <= row["reference"]["seconds"] for row in rows),
+        "held-out characters": len(data.validation),
+        "seeds": rows,
+        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "date": date.today().isoformat(),
+    }
+    print(json.dumps(record, indent=2))
+    if not arguments.quick:
+        path = Path(__file__).parent / "results" / "learning_speed.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
