@@ -42,6 +42,7 @@ suppress_warnings = ["epub.unknown_project_files", "epub.duplicated_toc_entry", 
 
 # Notebooks. Inline execution is what lets {eval} ask the running kernel for a number.
 os.environ.setdefault("INSIDEOUT_SCALE", "laptop")
+os.environ.pop("MPLBACKEND", None)  # the kernel chooses its own, which draws into the page
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 nb_execution_mode = "inline"
 nb_execution_raise_on_error = True
@@ -49,6 +50,7 @@ nb_execution_show_tb = True
 nb_execution_timeout = -1
 nb_eval_name_regex = r"^.+$"
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress of a recipe that is being trained
 nb_ipywidgets_js = {}
 nb_number_source_lines = False
 

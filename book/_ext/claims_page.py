@@ -37,7 +37,7 @@ def records(folder: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def with_unit(value: float, unit: str) -> str:
     """A bound as a person would write it."""
-    return f"{value:g}" + (unit if unit in ("", "×") else f"\u202f{unit}")
+    return f"{value:.4g}" + (unit if unit in ("", "×") else f"\u202f{unit}")
 
 
 def row(record: dict[str, Any]) -> tuple[str, ...]:

@@ -17,5 +17,4 @@ def book_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
         "INSIDEOUT_SCALE": "tiny",
         "INSIDEOUT_HOME": str(home),
         "INSIDEOUT_CLAIMS": str(home / "claims"),
-        "MPLBACKEND": "agg",
     }

@@ -98,6 +98,14 @@ def test_each_chapter_has_a_notebook_and_its_claims_are_listed(build: Path) -> N
             assert id in claims_page, f"{id} is not on the page of claims"
 
 
+def test_figures_are_on_the_page(site: Path) -> None:
+    for chapter in BOOK.glob("[0-9]*/[0-9][0-9]_*.md"):
+        drawn = len(re.findall(r"^[^#\n]*plt\.subplots\(", chapter.read_text(encoding="utf-8"), flags=re.M))
+        page = (site / chapter.relative_to(BOOK).with_suffix(".html")).read_text(encoding="utf-8")
+        figures = len(re.findall(r'<img[^>]+src="[^"]*_images/', page))
+        assert figures >= drawn, f"{chapter.name} draws {drawn} figures, its page shows {figures}"
+
+
 def test_the_epub_is_well_formed_and_needs_no_script(build: Path) -> None:
     (path,) = (build / "epub").glob("*.epub")
     formulas = 0
