@@ -6,8 +6,9 @@ well-known small recipe (4 layers, 4 heads, d_model 128, context 64, batch 12, 2
 most 1.0M parameters and is given the seconds that the reference took, as many steps as fit, decided by timing a few
 steps first. What it has beyond `GPTConfig`, each put in the place of one of GPT's modules:
 
-    embedding      E[x_t] + P B[x_{t-1}, x_t]                    the pair of characters has a vector of its own
+    embedding      conv(E[x])_t + P B[x_{t-1}, x_t]              the pair of characters has a vector of its own
     before qkv     h_t ← w0 ⊙ h_t + w1 ⊙ h_{t-1} + w2 ⊙ h_{t-2}   a short causal convolution, channel by channel
+    head           15 tanh(logits / 15)                          no score can run away (Gemma 2)
     start          attention's output, the MLP's output and the head are 0: every layer begins as the identity
     attention      two batched products and a softmax, which a CPU does faster than the fused kernel in bfloat16
     relu²          its backward pass from the saved relu alone: one pass over memory where autograd makes four
@@ -56,9 +57,10 @@ class PairEmbedding(nn.Module):
         self.vocab_size = vocab_size
         self.single = nn.Embedding(vocab_size, d_model)
         self.pair = nn.Embedding(vocab_size**2, d_pair)
-        self.widen = nn.Linear(d_pair, d_model, bias=False)
+        self.recent = ShortConvolution(d_model, taps=4)
+        self.widen = nn.Parameter(torch.randn(1, d_pair, d_model) * d_pair**-0.5)  # 3 dimensions: AdamW's, not Muon's
+        nn.init.normal_(self.single.weight)
         nn.init.normal_(self.pair.weight, std=0.5)
-        nn.init.normal_(self.widen.weight, std=d_pair**-0.5)
 
     @property
     def weight(self) -> Tensor:
@@ -67,8 +69,8 @@ class PairEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         pairs = F.pad(ids, (1, 0))[:, :-1] * self.vocab_size + ids  # (B, T)
-        x = self.single(ids) + self.widen(self.pair(pairs))
-        return F.rms_norm(x, x.shape[-1:])  # (B, T, C)
+        x = self.recent(self.single(ids)) + self.pair(pairs) @ self.widen[0]
+        return F.layer_norm(x.float(), x.shape[-1:])  # (B, T, C)
 
 
 class ShortConvolution(nn.Module):
@@ -90,17 +92,24 @@ class ShortConvolution(nn.Module):
         return total
 
 
+class CappedHead(nn.Linear):
+    """Scores between -15 and 15."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 15 * torch.tanh(super().forward(x).float() / 15)
+
+
 class ReluSquared(torch.autograd.Function):
     """relu(h)², whose gradient is 2 relu(h): nothing but relu(h) is kept."""
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, h: Tensor) -> Tensor:
         positive = h.clamp_min(0)
         ctx.save_for_backward(positive)
         return positive * positive
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (positive,) = ctx.saved_tensors
         return (gradient * positive).mul_(2)
 
@@ -109,7 +118,8 @@ class QuickFeedForward(FeedForward):
     """The library's layer with `ReluSquared`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(ReluSquared.apply(self.up(x)))
+        squared: Tensor = ReluSquared.apply(self.up(x))  # type: ignore[no-untyped-call]
+        return self.down(squared)
 
 
 class QuickAttention(CausalSelfAttention):
@@ -117,13 +127,18 @@ class QuickAttention(CausalSelfAttention):
 
     scale = 1.7
 
+    def __init__(self, config: GPTConfig, layer: int) -> None:
+        super().__init__(config, layer)
+        self.query_norm = nn.Identity()  # the norm below has no weights
+        self.key_norm = nn.Identity()
+
     def forward(self, x: Tensor, reach: Reach, cache: KVCache | None = None, explain: bool = False) -> Tensor:
         assert cache is None and reach.rotation is not None
         batch, length, _ = x.shape
         heads = self.query_key_value(x).view(batch, length, 3, self.n_heads, self.d_head)
         q, k, v = heads.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
         cosine, sine = (part.to(q.dtype) for part in reach.rotation)
-        q, k = (rotate(norm(part), cosine, sine) for norm, part in ((self.query_norm, q), (self.key_norm, k)))
+        q, k = (rotate(F.layer_norm(part, part.shape[-1:]), cosine, sine) for part in (q, k))
         q, k, v = (part.reshape(-1, length, self.d_head) for part in (q, k, v))  # (B H, T, D)
         mask = torch.full((length, length), -1e9, dtype=q.dtype).triu(1)
         pattern = torch.baddbmm(mask, q, k.mT, alpha=self.scale * self.d_head**-0.5).softmax(-1)
@@ -153,12 +168,11 @@ def ours(vocab_size: int) -> tuple[GPT, TrainConfig]:
     model = GPT(shape)
     width = shape.d_model
     model.token_embedding = PairEmbedding(vocab_size, width, 32)  # type: ignore[assignment]
+    model.head = CappedHead(width, vocab_size, bias=False)
     nn.init.zeros_(model.head.weight)
     model.norm = nn.LayerNorm(width, elementwise_affine=False)
     for layer, block in enumerate(model.blocks):
         block.attention, block.feed_forward = QuickAttention(shape, layer), QuickFeedForward(shape)
-        block.attention.query_norm = nn.LayerNorm(shape.head_width, elementwise_affine=False)
-        block.attention.key_norm = nn.LayerNorm(shape.head_width, elementwise_affine=False)
         nn.init.normal_(block.attention.query_key_value.weight, std=0.5 * width**-0.5)
         nn.init.normal_(block.feed_forward.up.weight, std=0.5 * width**-0.5)
         nn.init.zeros_(block.attention.output.weight)
@@ -166,7 +180,7 @@ def ours(vocab_size: int) -> tuple[GPT, TrainConfig]:
         block.attention_norm = nn.Sequential(nn.LayerNorm(width, elementwise_affine=False), ShortConvolution(width))
         block.feed_forward_norm = nn.LayerNorm(width, elementwise_affine=False)
     config = TrainConfig(
-        batch_size=16, lr=6e-3, min_lr=0.0, decay="linear", warmup_steps=20, optimizer="muon", muon_lr=0.03,
+        batch_size=16, lr=7e-3, min_lr=0.0, decay="linear", warmup_steps=20, optimizer="muon", muon_lr=0.035,
         weight_decay=0.0, clip=0.0, precision="auto", eval_every=0, checkpoint_every=0,
     )  # fmt: skip
     assert model.n_parameters <= MOST_PARAMETERS, model.n_parameters
