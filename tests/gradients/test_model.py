@@ -16,9 +16,9 @@ from insideout.gradients import (
     relative_error,
     resolution,
 )
+from insideout.lab.torch_gradients import torch_loss_and_gradients
 
 from .cases import random_case
-from .reference import torch_loss_and_gradients
 
 CHAPTER = Config(vocab_size=8, context_length=6, d_model=8, n_layers=1, n_heads=2, d_ff=32)
 IDS = [0, 1, 2, 3, 1, 4]

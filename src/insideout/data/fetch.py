@@ -12,8 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
+from insideout import places
 from insideout.errors import BadInput
 
 
@@ -34,8 +33,7 @@ def data_folders() -> list[Path]:
 
 def cache_folder() -> Path:
     """Where downloads and built corpora are kept: INSIDEOUT_HOME/data, else the user's cache."""
-    home = os.environ.get("INSIDEOUT_HOME")
-    return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("insideout"))) / "data"
+    return places.cache_folder("data")
 
 
 def sha256_of(path: Path) -> str:

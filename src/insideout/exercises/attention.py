@@ -4,6 +4,8 @@ Practised in book/2-building-a-transformer/02_attention.md; the module is inside
 Source: Vaswani et al. 2017, §3.2. Shapes: B batch, T queries, S keys, H heads, D head width.
 """
 
+import random
+
 import torch
 from torch import Tensor
 
@@ -13,12 +15,14 @@ from insideout.transformer.attention import attention_pattern, causal_mask
 INFINITY = float("inf")
 
 
-def draw_queries_and_keys(rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def numbers(rng: random.Random, *shape: int) -> Tensor:
+    """Normal float64 numbers."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(rng.getrandbits(31)), dtype=torch.float64)
+
+
+def draw_queries_and_keys(rng: random.Random) -> tuple[Tensor, Tensor]:
     """Queries and keys (B, H, T, D), large enough that every catalogued mistake changes the answer."""
-    shape = (2, 3, 7, 16)
-    q = 3 * torch.randn(shape, generator=rng, dtype=torch.float64)
-    k = 3 * torch.randn(shape, generator=rng, dtype=torch.float64)
-    return q, k
+    return 3 * numbers(rng, 2, 3, 7, 16), 3 * numbers(rng, 2, 3, 7, 16)
 
 
 def raw(q: Tensor, k: Tensor) -> Tensor:
@@ -61,11 +65,9 @@ def pattern_transposed_mask(q: Tensor, k: Tensor) -> Tensor:
 # attention.gradient: p, g -> the loss's gradient with respect to the scores
 
 
-def draw_pattern_and_gradient(rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_pattern_and_gradient(rng: random.Random) -> tuple[Tensor, Tensor]:
     """A pattern (B, H, T, S) and the loss's gradient with respect to it."""
-    shape = (2, 3, 5, 7)
-    p = torch.randn(shape, generator=rng, dtype=torch.float64).softmax(dim=-1)
-    return p, torch.randn(shape, generator=rng, dtype=torch.float64)
+    return numbers(rng, 2, 3, 5, 7).softmax(dim=-1), numbers(rng, 2, 3, 5, 7)
 
 
 def softmax_gradient(p: Tensor, g: Tensor) -> Tensor:
@@ -75,9 +77,9 @@ def softmax_gradient(p: Tensor, g: Tensor) -> Tensor:
 # attention.cost: the multiply-adds of the two matrix products, counted as two operations each
 
 
-def draw_sizes(rng: torch.Generator) -> tuple[int, int, int, int]:
+def draw_sizes(rng: random.Random) -> tuple[int, int, int, int]:
     """Heads, queries, keys, head width: four different sizes."""
-    n_heads, n_queries, n_keys, d_head = torch.randperm(40, generator=rng)[:4].add(3).tolist()
+    n_heads, n_queries, n_keys, d_head = rng.sample(range(3, 43), 4)
     return n_heads, n_queries, n_keys, d_head
 
 

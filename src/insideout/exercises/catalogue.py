@@ -5,13 +5,12 @@ Used by every chapter's "Practise" section.
 """
 
 import pkgutil
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
-
-import torch
 
 from insideout.errors import BadInput
 
@@ -36,7 +35,7 @@ class Exercise:
     """How long a reader may expect to need."""
     reference: Callable[..., Any]
     """A right solution."""
-    draw: Callable[[torch.Generator], tuple[Any, ...]]
+    draw: Callable[[random.Random], tuple[Any, ...]]
     """Fresh random arguments, such that every catalogued mistake changes the answer."""
     tolerance: float
     """The largest difference allowed, relative to max(1, |right value|)."""
@@ -53,12 +52,24 @@ def topics() -> list[str]:
     """The modules of this package that hold exercises."""
     package = import_module("insideout.exercises")
     names = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
-    return [name for name in names if hasattr(import_module(f"insideout.exercises.{name}"), "exercises")]
+    return [name for name in names if exercises_of(name)]
+
+
+def exercises_of(topic: str) -> list[Exercise]:
+    """A module's exercises; none where it needs something, torch perhaps, that a bare Python does not have."""
+    try:
+        module = import_module(f"insideout.exercises.{topic}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("insideout"):
+            raise
+        return []
+    found: list[Exercise] = getattr(module, "exercises", [])
+    return found
 
 
 def all_exercises() -> list[Exercise]:
     """Every exercise of the book, by topic."""
-    return [each for topic in topics() for each in import_module(f"insideout.exercises.{topic}").exercises]
+    return [each for topic in topics() for each in exercises_of(topic)]
 
 
 def find(id: str) -> Exercise:

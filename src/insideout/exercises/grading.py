@@ -4,18 +4,17 @@
     check("attention.pattern", my_function)                also shows the verdict and keeps the progress
 
 An answer is right when it agrees with the reference on every draw. When it agrees with a catalogued mistake
-on every draw instead, the verdict says which. Used by every chapter's "Practise" section.
+on every draw instead, the verdict says which. Used by every chapter's "Practise" section. Standard library only:
+tensors are read as the nested lists of numbers that they are.
 """
 
 import copy
 import html
+import math
 import random
 import sys
 from dataclasses import dataclass
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from insideout.exercises.catalogue import Exercise, find
 from insideout.exercises.progress import keep
@@ -79,7 +78,7 @@ def grade(id: str | Exercise, answer: Any, seed: int | None = None) -> Verdict:
 
     if not callable(answer):
         return verdict("wrong", f"The answer must be a function, and this is a {type(answer).__name__}.")
-    rng = torch.Generator().manual_seed(seed)
+    rng = random.Random(seed)
     draws = [exercise.draw(rng) for _ in range(N_DRAWS)]
     answers = []
     for arguments in draws:
@@ -112,38 +111,102 @@ def difference(given: Any, right: Any, tolerance: float) -> str:
             return f"Wrong form: {len(right)} results are expected, as a tuple."
         parts = [difference(g, r, tolerance) for g, r in zip(given, right, strict=True)]
         return next((f"Result {i + 1}: {part}" for i, part in enumerate(parts) if part), "")
+    if isinstance(right, dict):
+        if not isinstance(given, dict):
+            return f"Wrong form: a dict with {len(right)} names is expected, and this is a {type(given).__name__}."
+        if given.keys() != right.keys():
+            missing, unknown = sorted(right.keys() - given.keys()), sorted(given.keys() - right.keys())
+            return f"Wrong names: missing {missing}, not expected {unknown}."
+        parts_by_name = {name: difference(given[name], right[name], tolerance) for name in right}
+        return next((f"{name}: {part}" for name, part in parts_by_name.items() if part), "")
     try:
-        a, b = torch.as_tensor(given), torch.as_tensor(right)
-    except (TypeError, ValueError, RuntimeError):
-        return f"Wrong kind: numbers or a tensor are expected, and this is a {type(given).__name__}."
+        a, b = Numbers.of(given), Numbers.of(right)
+    except Ragged:
+        return "Wrong shape: the rows do not all have the same length."
+    except TypeError:
+        return f"Wrong kind: numbers, a matrix or a tensor are expected, and this is a {type(given).__name__}."
     if a.shape != b.shape:
-        return f"Wrong shape: {shape_of(a)}, where {shape_of(b)} is expected."
-    if family(a) != family(b):
-        return f"Wrong kind of number: {family(a)}, where {family(b)} is expected."
-    wide = torch.complex128 if a.is_complex() else torch.float64
-    a, b = a.detach().to("cpu", wide), b.detach().to("cpu", wide)
-    if bool((a.isnan() & ~b.isnan()).any()):
+        return f"Wrong shape: {a.shape_text}, where {b.shape_text} is expected."
+    if a.family != b.family and not (a.plain and (a.family, b.family) == ("integers", "floating-point numbers")):
+        return f"Wrong kind of number: {a.family}, where {b.family} is expected."
+    pairs = list(zip(a.values, b.values, strict=True))
+    if any(is_nan(x) and not is_nan(y) for x, y in pairs):
         return "The shape is right, but some values are not numbers (nan): was a whole row masked, or 0 divided by 0?"
-    same = (a == b) | (a.isnan() & b.isnan())  # infinities compare equal, and their difference would be nan
-    gap = torch.where(same, 0.0, (a - b).abs() / b.abs().clamp(min=1.0))
-    worst = float(gap.max()) if gap.numel() else 0.0
+    gaps = [gap(x, y) for x, y in pairs]
+    worst = max(gaps, default=0.0)
     if worst <= tolerance:
         return ""
     if worst < 1e-5:
         return f"Nearly: the values are off by {worst:.1e}. Keep the inputs' dtype; do not round or convert."
-    share = float((gap > tolerance).double().mean())
+    share = sum(each > tolerance for each in gaps) / len(gaps)
     return f"The shape is right, the values are not: {share:.0%} of them differ, by up to {worst:.2g}."
 
 
-def shape_of(x: Tensor) -> str:
-    """A shape as the book writes it; a single number has none."""
-    return str(tuple(x.shape)) if x.dim() else "a single number"
+def is_nan(x: Any) -> bool:
+    return x != x
 
 
-def family(x: Tensor) -> str:
-    """Which kind of number a tensor holds; float32 and float64 are one kind."""
-    if x.dtype == torch.bool:
-        return "booleans"
-    if x.is_complex():
-        return "complex numbers"
-    return "floating-point numbers" if x.is_floating_point() else "integers"
+def gap(x: Any, y: Any) -> float:
+    """|x − y| relative to max(1, |y|); equal infinities and two nans count as the same."""
+    if x == y or (is_nan(x) and is_nan(y)):
+        return 0.0
+    distance = abs(x - y)
+    return math.inf if is_nan(distance) else distance / max(1.0, min(abs(y), 1e300))
+
+
+class Ragged(Exception):
+    """Rows of different lengths: a list of lists that is no matrix."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A number, nested lists of numbers or a tensor, laid out flat."""
+
+    shape: tuple[int, ...]
+    family: str
+    values: list[Any]
+    plain: bool
+    """Python's own numbers, where 0 may stand for 0.0."""
+
+    @classmethod
+    def of(cls, x: Any) -> "Numbers":
+        """Raises TypeError for what holds no numbers, and Ragged."""
+        if hasattr(x, "tolist") and hasattr(x, "dtype"):
+            kind = str(x.dtype)
+            known = (("bool", "booleans"), ("complex", "complex numbers"), ("float", "floating-point numbers"))
+            family = next((name for part, name in known if part in kind), "integers")
+            return cls(tuple(x.shape), family, flat(x.tolist(), tuple(x.shape)), plain=False)
+        shape: list[int] = []
+        first = x
+        while isinstance(first, list | tuple):
+            shape.append(len(first))
+            if not first:
+                break
+            first = first[0]
+        values = flat(x, tuple(shape))
+        if any(not isinstance(value, bool | int | float | complex) for value in values):
+            raise TypeError("not a number")
+        kinds = {type(value) for value in values}
+        if kinds == {bool}:
+            family = "booleans"
+        elif complex in kinds:
+            family = "complex numbers"
+        else:
+            family = "floating-point numbers" if float in kinds or not kinds else "integers"
+        return cls(tuple(shape), family, values, plain=True)
+
+    @property
+    def shape_text(self) -> str:
+        """A shape as the book writes it; a single number has none."""
+        return str(self.shape) if self.shape else "a single number"
+
+
+def flat(x: Any, shape: tuple[int, ...]) -> list[Any]:
+    """The numbers of nested lists of that shape, row by row."""
+    if not shape:
+        if isinstance(x, list | tuple):
+            raise Ragged
+        return [x]
+    if not isinstance(x, list | tuple) or len(x) != shape[0]:
+        raise Ragged
+    return [number for row in x for number in flat(row, shape[1:])]

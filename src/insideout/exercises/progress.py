@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_dir
+from insideout import places
 
 
 def progress_file() -> Path:
     """Where progress is kept."""
-    home = os.environ.get("INSIDEOUT_HOME")
-    return Path(home or user_data_dir("insideout")) / "progress.json"
+    return places.data_folder() / "progress.json"
 
 
 def progress() -> dict[str, dict[str, Any]]:

@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from insideout import places
 from insideout.data.fetch import write_beside
 from insideout.errors import BadInput
 from insideout.lab.machine import machine
@@ -95,8 +94,7 @@ def claims_folder() -> Path:
     chosen = os.environ.get("INSIDEOUT_CLAIMS")
     if chosen:
         return Path(chosen).expanduser()
-    home = os.environ.get("INSIDEOUT_HOME")
-    return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("insideout"))) / "claims"
+    return places.cache_folder("claims")
 
 
 def claim(

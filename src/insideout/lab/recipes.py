@@ -9,15 +9,13 @@ used silently. Chapters, the command line and the tests all ask the same recipes
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from insideout import places
 from insideout.errors import BadInput
 from insideout.lab.code_version import code_version
 from insideout.lab.config import PretrainConfig, to_dict
@@ -44,8 +42,7 @@ RECIPES = {
 
 def recipes_folder() -> Path:
     """INSIDEOUT_HOME/recipes, else recipes in the user's cache."""
-    home = os.environ.get("INSIDEOUT_HOME")
-    return (Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("insideout"))) / "recipes"
+    return places.cache_folder("recipes")
 
 
 def find(name: str) -> Recipe:
