@@ -192,7 +192,8 @@ def exactness():
     """Largest relative error of any parameter's gradient, against torch and of the engine, over 200 configurations."""
     sys.path.insert(0, str(HERE.parent / "tests"))
     from gradients.cases import random_case
-    from gradients.reference import torch_loss_and_gradients
+
+    from insideout.lab.torch_gradients import torch_loss_and_gradients
 
     against_torch, against_engine = [], []
     for seed in range(200):

@@ -32,7 +32,7 @@ def no_matplotlib(monkeypatch):
 def test_printed_without_matplotlib(no_matplotlib, capsys):
     draw_all()
     printed = capsys.readouterr().out
-    for expected in ("scores   2×2", "−∞", "−1.50", "1e-9", "loss (nats), by step", "floor: 0.1", "[1.5, 2.5]",
+    for expected in ("scores   2×2", "−∞", "−1.50", "1e−9", "loss (nats), by step", "floor: 0.1", "[1.5, 2.5]",
                      "x (8×12) → q (8×6)", "dq ← [dq Wᵀ] ← dx"):  # fmt: skip
         assert expected in printed, expected
 

@@ -46,7 +46,7 @@ def heat_maps(*maps: Map, digits: int = 2, across: int = 2) -> None:
     tallest = max(len(each.matrix) for each in maps)
     cell = 0.145 * (digits + 2.4)
     size = (max(3.2, across * (widest * cell + 1.1)), down * (tallest * 0.36 + 0.75))
-    figure, panels = pyplot.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    _, panels = pyplot.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
     for axes, each in zip([panel for row in panels for panel in row], maps, strict=False):
         shown = [[x if math.isfinite(x) else math.nan for x in row] for row in each.matrix]
         axes.set_facecolor("#D9D9D9")
@@ -141,8 +141,7 @@ def flow(stages: Sequence[tuple[str, str]], back: Sequence[str] = (), title: str
     longest = max(map(len, back), default=0) * 0.085
     gap = max(0.55, longest + 0.1)
     total = sum(widths) + gap * (len(stages) - 1)
-    per_row = len(stages)
-    figure, axes = pyplot.subplots(figsize=(min(11.0, total + 0.4), 1.7 if back else 1.2), layout="constrained")
+    _, axes = pyplot.subplots(figsize=(min(11.0, total + 0.4), 1.7 if back else 1.2), layout="constrained")
     left, edges = 0.0, []
     for (name, shape), width in zip(stages, widths, strict=True):
         axes.add_patch(pyplot.Rectangle((left, 0), width, 0.8, facecolor="#EAF3F9", edgecolor=BLUE, linewidth=1.2))
@@ -150,7 +149,7 @@ def flow(stages: Sequence[tuple[str, str]], back: Sequence[str] = (), title: str
         axes.text(left + width / 2, 0.22, shape, ha="center", va="center", fontsize=8.5, color="#444444")
         edges.append((left, left + width))
         left += width + gap
-    for i in range(per_row - 1):
+    for i in range(len(stages) - 1):
         start, end = edges[i][1], edges[i + 1][0]
         axes.annotate("", (end, 0.58), (start, 0.58), arrowprops={"arrowstyle": "-|>", "color": BLUE, "lw": 1.6})
         if back:
