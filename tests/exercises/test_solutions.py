@@ -21,7 +21,7 @@ STUBS = [(id, code) for text in TEXTS for code, id in STUB.findall(text)]
 def last_function(code):
     names = {"torch": torch, "math": math} | {name: getattr(gradients, name) for name in gradients.__all__}
     exec(code, names)
-    return list(names.values())[-1]
+    return names[re.findall(r"^def (\w+)", code, flags=re.MULTILINE)[-1]]
 
 
 def test_every_stub_has_a_solution():
