@@ -1,16 +1,34 @@
-"""Exercises on backpropagation by hand: a linear map, the softmax, the scaled scores, the token embedding.
+"""Exercises on backpropagation by hand: a layer with GELU, the softmax, LayerNorm, the token embedding.
 
 Practised in book/1-understanding-gradients/09_backpropagation.md; the module is insideout/gradients/model.py.
 Standard library only. Shapes: T positions, C width, D head width, V vocabulary.
 """
 
 import random
+from collections.abc import Callable
+from math import erf, exp, pi, sqrt, tanh
 
 from insideout.exercises.catalogue import Exercise, Mistake
-from insideout.gradients import Matrix, embed_backward, matmul, scale, scaled_scores_backward, softmax, transpose
+from insideout.gradients import (
+    Matrix,
+    Vector,
+    apply,
+    embed_backward,
+    gelu,
+    gelu_backward,
+    layer_norm,
+    layer_norm_backward,
+    matmul,
+    multiply,
+    scale,
+    softmax,
+    transpose,
+)
 from insideout.gradients import softmax_backward as softmax_gradient
 
 Pair = tuple[Matrix, Matrix]
+Layer = tuple[Matrix, Matrix, Matrix]
+Norm = tuple[Matrix, Vector, Vector]
 
 
 def numbers(rng: random.Random, rows: int, columns: int) -> Matrix:
@@ -18,16 +36,72 @@ def numbers(rng: random.Random, rows: int, columns: int) -> Matrix:
     return [[rng.gauss(0.0, 1.0) for _ in range(columns)] for _ in range(rows)]
 
 
-# hand_backpropagation.linear: dy, x, w -> (dx, dw) of Y = X W
+# hand_backpropagation.gelu: da, x, w -> (a, dx, dw) of a = GELU(x W)
 
 
-def draw_linear(rng: random.Random) -> tuple[Matrix, Matrix, Matrix]:
-    """dy T×C, x T×C, w C×C: square, so that a weight that is not transposed still fits."""
+def draw_layer(rng: random.Random) -> Layer:
+    """da T×C, x T×C, w C×C: square, so that a weight that is not transposed still fits."""
     return numbers(rng, 5, 4), numbers(rng, 5, 4), numbers(rng, 4, 4)
 
 
-def linear(dy: Matrix, x: Matrix, w: Matrix) -> Pair:
-    return matmul(dy, transpose(w)), matmul(transpose(x), dy)
+def layer(da: Matrix, x: Matrix, w: Matrix) -> Layer:
+    h = matmul(x, w)
+    dh = gelu_backward(da, h)
+    return gelu(h), matmul(dh, transpose(w)), matmul(transpose(x), dh)
+
+
+def layer_with(slope: Callable[[float], float], form: Callable[[Matrix], Matrix] = gelu) -> Callable[..., Layer]:
+    """The layer with another slope, and perhaps another form, of GELU."""
+
+    def mistaken(da: Matrix, x: Matrix, w: Matrix) -> Layer:
+        h = matmul(x, w)
+        dh = multiply(da, apply(slope, h))
+        return form(h), matmul(dh, transpose(w)), matmul(transpose(x), dh)
+
+    return mistaken
+
+
+def gaussian_chance(x: float) -> float:
+    """Φ(x)."""
+    return (1.0 + erf(x / sqrt(2.0))) / 2.0
+
+
+def exact_slope(x: float) -> float:
+    return gaussian_chance(x) + x * exp(-x * x / 2.0) / sqrt(2.0 * pi)
+
+
+def tanh_form(x: float) -> float:
+    return 0.5 * x * (1.0 + tanh(sqrt(2.0 / pi) * (x + 0.044715 * x**3)))
+
+
+def tanh_slope(x: float) -> float:
+    t = tanh(sqrt(2.0 / pi) * (x + 0.044715 * x**3))
+    return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * sqrt(2.0 / pi) * (1.0 + 3 * 0.044715 * x * x)
+
+
+def tanh_gelu(h: Matrix) -> Matrix:
+    return apply(tanh_form, h)
+
+
+def layer_slope_of_output(da: Matrix, x: Matrix, w: Matrix) -> Layer:
+    a = layer(da, x, w)[0]
+    dh = gelu_backward(da, a)
+    return a, matmul(dh, transpose(w)), matmul(transpose(x), dh)
+
+
+def layer_not_transposed(da: Matrix, x: Matrix, w: Matrix) -> Layer:
+    a, _, dw = layer(da, x, w)
+    return a, matmul(gelu_backward(da, matmul(x, w)), w), dw
+
+
+def layer_weight_transposed(da: Matrix, x: Matrix, w: Matrix) -> Layer:
+    a, dx, dw = layer(da, x, w)
+    return a, dx, transpose(dw)
+
+
+def layer_weight_averaged(da: Matrix, x: Matrix, w: Matrix) -> Layer:
+    a, dx, dw = layer(da, x, w)
+    return a, dx, scale(dw, 1.0 / len(x))
 
 
 # hand_backpropagation.softmax: dp, p -> the gradient of the scores
@@ -51,25 +125,45 @@ def softmax_plain_mean(dp: Matrix, p: Matrix) -> Matrix:
     return [[q * (g - sum(gs) / len(gs)) for g, q in zip(gs, qs, strict=True)] for gs, qs in pairs]
 
 
-# hand_backpropagation.scores: ds, q, k -> (dq, dk) of S = Q Kᵀ / √D
+# hand_backpropagation.layer_norm: dy, x, gain -> (dx, dgain, dbias)
 
 
-def draw_scores(rng: random.Random) -> tuple[Matrix, Matrix, Matrix]:
-    """ds T×T, q T×D, k T×D."""
-    return numbers(rng, 5, 5), numbers(rng, 5, 3), numbers(rng, 5, 3)
+def draw_norm(rng: random.Random) -> tuple[Matrix, Matrix, Vector]:
+    """dy T×C, x T×C, and a gain C that is far from 1: where all gains are 1, a misplaced one does no harm."""
+    return numbers(rng, 5, 6), scale(numbers(rng, 5, 6), 2.0), [rng.uniform(0.3, 2.0) for _ in range(6)]
 
 
-def scores_unscaled(ds: Matrix, q: Matrix, k: Matrix) -> Pair:
-    return matmul(ds, k), matmul(transpose(ds), q)
+def norm_gradients(dy: Matrix, x: Matrix, gain: Vector) -> Norm:
+    _, n, r = layer_norm(x, gain, [0.0] * len(gain))
+    return layer_norm_backward(dy, n, r, gain)
 
 
-def scores_by_width(ds: Matrix, q: Matrix, k: Matrix) -> Pair:
-    dq, dk = scores_unscaled(ds, q, k)
-    return scale(dq, 1.0 / len(q[0])), scale(dk, 1.0 / len(q[0]))
+def norm_row(
+    mean: bool = True, along: bool = True, gain_inside: bool = True, gain_outside: bool = False, sums: bool = False,
+    inverse: bool = True,
+) -> Callable[..., Norm]:  # fmt: skip
+    """LayerNorm's backward with some of its parts left out or misplaced; dgain and dbias are right."""
+
+    def mistaken(dy: Matrix, x: Matrix, gain: Vector) -> Norm:
+        _, n, r = layer_norm(x, gain, [0.0] * len(gain))
+        _, dgain, dbias = layer_norm_backward(dy, n, r, gain)
+        c = 1.0 if sums else float(len(gain))
+        dx: Matrix = []
+        for row, normal, deviation in zip(dy, n, r, strict=True):
+            dn = [d * g if gain_inside else d for d, g in zip(row, gain, strict=True)]
+            m = sum(dn) / c if mean else 0.0
+            a = sum(d * v for d, v in zip(dn, normal, strict=True)) / c if along else 0.0
+            factors = gain if gain_outside else [1.0] * len(gain)
+            back = [(d - m - v * a) * (deviation if inverse else 1.0) for d, v in zip(dn, normal, strict=True)]
+            dx.append([f * d for f, d in zip(factors, back, strict=True)])
+        return dx, dgain, dbias
+
+    return mistaken
 
 
-def scores_not_transposed(ds: Matrix, q: Matrix, k: Matrix) -> Pair:
-    return scaled_scores_backward(ds, q, k)[0], scale(matmul(ds, q), len(q[0]) ** -0.5)
+def norm_averaged(dy: Matrix, x: Matrix, gain: Vector) -> Norm:
+    dx, dgain, dbias = norm_gradients(dy, x, gain)
+    return dx, [d / len(dy) for d in dgain], [d / len(dy) for d in dbias]
 
 
 # hand_backpropagation.embedding: dx, ids, vocab_size -> the gradient of the token embedding
@@ -102,28 +196,39 @@ def embedding_mean(dx: Matrix, ids: list[int], vocab_size: int) -> Matrix:
 
 exercises: list[Exercise] = [
     Exercise(
-        id="hand_backpropagation.linear",
-        difficulty=1,
-        minutes=8,
-        reference=linear,
-        draw=draw_linear,
+        id="hand_backpropagation.gelu",
+        difficulty=2,
+        minutes=15,
+        reference=layer,
+        draw=draw_layer,
         tolerance=1e-9,
         hints=[
-            "Write Y_tj = Σ_i X_ti W_ij. Which numbers of Y does X_ti reach, and with what factor?",
-            "The shapes decide the rest: dx has the shape of x, dw the shape of w.",
+            "Two steps back: through GELU, dh = da ⊙ GELU'(h), then through the linear map.",
+            "GELU(h) = h Φ(h) is a product, and Φ' is the normal density. The shapes say where the transposes go.",
         ],
         mistakes=[
+            Mistake("The weight is not transposed on the way back: dX = dh Wᵀ.", layer_not_transposed),
             Mistake(
-                "The weight is not transposed on the way back: dX = dY Wᵀ.",
-                lambda dy, x, w: (matmul(dy, w), matmul(transpose(x), dy)),
+                "The gradient of the weight is transposed: dW = Xᵀ dh, inputs by outputs.", layer_weight_transposed
             ),
             Mistake(
-                "The gradient of the weight is transposed: dW = Xᵀ dY, inputs by outputs.",
-                lambda dy, x, w: (matmul(dy, transpose(w)), matmul(transpose(dy), x)),
+                "Forward is the tanh form, backward the slope of the exact form: two functions, one derivative.",
+                layer_with(exact_slope, tanh_gelu),
             ),
             Mistake(
-                "The gradient of the weight is averaged over the positions: it is a sum. The loss's mean is in dY.",
-                lambda dy, x, w: (linear(dy, x, w)[0], scale(linear(dy, x, w)[1], 1.0 / len(x))),
+                "Forward is the exact form, backward the slope of the tanh form: a slope belongs to its own form.",
+                layer_with(tanh_slope),
+            ),
+            Mistake(
+                "Both ways use the tanh form. They fit each other, but the exact form, h Φ(h), is asked for.",
+                layer_with(tanh_slope, tanh_gelu),
+            ),
+            Mistake("The slope is Φ(h) alone: the product rule adds h φ(h).", layer_with(gaussian_chance)),
+            Mistake("The slope of GELU is taken at its output a: take it at its input h.", layer_slope_of_output),
+            Mistake("GELU is left out on the way back: dh = da ⊙ GELU'(h).", layer_with(lambda h: 1.0)),
+            Mistake(
+                "The gradient of the weight is averaged over the positions: it is a sum. The loss's mean is in da.",
+                layer_weight_averaged,
             ),
         ],
     ),
@@ -148,22 +253,32 @@ exercises: list[Exercise] = [
         ],
     ),
     Exercise(
-        id="hand_backpropagation.scores",
-        difficulty=2,
-        minutes=10,
-        reference=scaled_scores_backward,
-        draw=draw_scores,
+        id="hand_backpropagation.layer_norm",
+        difficulty=3,
+        minutes=20,
+        reference=norm_gradients,
+        draw=draw_norm,
         tolerance=1e-9,
         hints=[
-            "S_ts = Σ_d Q_td K_sd / √D. What is ∂S_ts/∂Q_td, and what is ∂S_ts/∂K_sd?",
-            "Query t meets row t of ds; key s meets column s.",
+            "First the forward pass again: n and r = 1/√(var + ε) of each row. Then dn = γ ⊙ dy, then the means.",
+            "From n to x there are three ways: x itself, the mean, and the deviation. Each gives one term of dx.",
         ],
         mistakes=[
-            Mistake("The factor 1/√D is missing: it was in the scores, so it is in both gradients.", scores_unscaled),
-            Mistake("The gradients are divided by D, not by √D.", scores_by_width),
             Mistake(
-                "ds is not transposed in dk: key s collects from column s, from every query that met it.",
-                scores_not_transposed,
+                "γ is pulled out of the mean: it differs from number to number, so dn = γ ⊙ dy goes inside both means.",
+                norm_row(gain_inside=False, gain_outside=True),
+            ),
+            Mistake("γ is missing on the way to dx: dn = γ ⊙ dy.", norm_row(gain_inside=False)),
+            Mistake("The way through the mean is missing: − mean(dn).", norm_row(mean=False)),
+            Mistake("The way through the deviation is missing: − n mean(dn ⊙ n).", norm_row(along=False)),
+            Mistake(
+                "Mean and deviation are taken as constants: both depend on every number of the row.",
+                norm_row(mean=False, along=False),
+            ),
+            Mistake("Sums stand where means belong: the 1/C is forgotten.", norm_row(sums=True)),
+            Mistake("The factor 1/√(var + ε) is missing in dx.", norm_row(inverse=False)),
+            Mistake(
+                "dγ and dβ are averaged over the positions: they are sums. The loss's mean is in dy.", norm_averaged
             ),
         ],
     ),

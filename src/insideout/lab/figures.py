@@ -43,10 +43,10 @@ def heat_maps(*maps: Map, digits: int = 2, across: int = 2) -> None:
     across = min(across, len(maps))
     down = -(-len(maps) // across)
     widest = max(len(each.matrix[0]) for each in maps)
-    tallest = max(len(each.matrix) for each in maps)
+    heights = [max(len(each.matrix) for each in maps[i * across : (i + 1) * across]) * 0.36 + 0.75 for i in range(down)]
     cell = 0.145 * (digits + 2.4)
-    size = (max(3.2, across * (widest * cell + 1.1)), down * (tallest * 0.36 + 0.75))
-    _, panels = pyplot.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    size = (max(3.2, across * (widest * cell + 1.1)), sum(heights))
+    _, panels = pyplot.subplots(down, across, figsize=size, squeeze=False, layout="constrained", height_ratios=heights)
     for axes, each in zip([panel for row in panels for panel in row], maps, strict=False):
         shown = [[x if math.isfinite(x) else math.nan for x in row] for row in each.matrix]
         axes.set_facecolor("#D9D9D9")
