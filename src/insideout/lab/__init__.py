@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from insideout.exercises import check
     from insideout.lab.claims import Claimed, ClaimFailed, claim
+    from insideout.lab.intervals import claim_less, claim_mean, difference, interval
     from insideout.lab.recipes import recipe
     from insideout.lab.scales import scale
+    from insideout.lab.small import small_budget, small_config, small_text, train_small
+    from insideout.lab.studies import study
 
-__all__ = ["ClaimFailed", "Claimed", "check", "claim", "recipe", "scale"]
+__all__ = [
+    "ClaimFailed", "Claimed", "check", "claim", "claim_less", "claim_mean", "difference", "interval", "recipe", "scale",
+    "small_budget", "small_config", "small_text", "study", "train_small",
+]  # fmt: skip
 
-_HOME = {
+_HOME: dict[str, str] = {
     "check": "insideout.exercises",
     "recipe": "insideout.lab.recipes",
     "scale": "insideout.lab.scales",
+    "study": "insideout.lab.studies",
 }
+_HOME |= dict.fromkeys(("claim_less", "claim_mean", "difference", "interval"), "insideout.lab.intervals")
+_HOME |= dict.fromkeys(("small_budget", "small_config", "small_text", "train_small"), "insideout.lab.small")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,158 @@
+"""A study: one experiment, run for every variant and every seed, and remembered.
+
+    results = study("positions", train_one, {"rope": rope, "learned": learned}, seeds=3)
+    results.values("rope", "loss")                      the number of each seed
+
+Each run is stored under the hash of its variant, its seed, the source of the experiment (with every function and class
+of the page that it uses), the library's training code and the scale. So a page rebuilds in seconds, an interrupted
+study goes on where it was, and a changed line runs again. Used from part 2 on.
+"""
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from insideout import places
+from insideout.data.fetch import write_beside
+from insideout.errors import BadInput
+from insideout.lab.code_version import code_version
+from insideout.lab.intervals import Interval, interval
+from insideout.lab.scales import scale
+
+
+class Results:
+    """What a study found: for each variant a list with one dict a seed."""
+
+    def __init__(self, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        self.runs = dict(runs)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.runs)
+
+    def __getitem__(self, variant: str) -> Sequence[Mapping[str, Any]]:
+        return self.runs[variant]
+
+    def values(self, variant: str, key: str) -> list[Any]:
+        """One result of every seed."""
+        return [run[key] for run in self.runs[variant]]
+
+    def interval(self, variant: str, key: str) -> Interval:
+        """Mean and 95% interval over the seeds."""
+        return interval(self.values(variant, key))
+
+    def seconds(self) -> float:
+        """How long all runs took when they were made."""
+        return float(sum(run["seconds"] for runs in self.runs.values() for run in runs))
+
+
+def study(
+    name: str,
+    train_one: Callable[[Any, int], Mapping[str, Any]],
+    variants: Mapping[str, Any],
+    seeds: int | Sequence[int] = 3,
+) -> Results:
+    """Run `train_one(variant, seed)` for all that is not stored yet; give all results, with "seconds" added.
+
+    A variant is anything whose repr says what it is: a number, a tuple, a frozen dataclass such as GPTConfig.
+    `train_one` returns numbers, strings and lists of them, by name. Progress goes to the error output.
+    """
+    if not name.replace("-", "").isalnum():
+        raise BadInput(f"{name!r} cannot name a study: use letters, digits and dashes.")
+    source = source_of(train_one)
+    each = range(seeds) if isinstance(seeds, int) else seeds
+    tasks = [(label, seed, place(name, label, variants[label], seed, source)) for label in variants for seed in each]
+    left = sum(stored(path) is None for _, _, path in tasks)
+    found: dict[str, list[Mapping[str, Any]]] = {label: [] for label in variants}
+    spent, done = 0.0, 0
+    for label, seed, path in tasks:
+        result = stored(path)
+        if result is None:
+            estimate = f", about {spent / done * (left - done):.0f} s left" if done else ""
+            print(f"Study {name}: run {done + 1} of {left} ({label}, seed {seed}){estimate}", file=sys.stderr)
+            start = time.perf_counter()
+            result = dict(train_one(variants[label], seed))
+            result["seconds"] = time.perf_counter() - start
+            spent, done = spent + result["seconds"], done + 1
+            try:
+                write_beside(path, json.dumps(result, ensure_ascii=False).encode())
+            except TypeError as error:
+                raise BadInput(
+                    f"Study {name}: a result cannot be stored ({error}): return numbers and lists."
+                ) from None
+        found[label].append(result)
+    return Results(found)
+
+
+def place(name: str, label: str, variant: Any, seed: int, source: str) -> Path:
+    """Where one run is stored."""
+    key = json.dumps([name, label, described(variant), seed, source, code_version(), scale()])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return places.cache_folder("studies") / name / f"{scale()}-{digest}.json"
+
+
+def described(variant: Any) -> str:
+    """What a variant is, in words that do not change from one run of Python to the next."""
+    if isinstance(variant, type) or callable(variant):
+        return source_of(variant)
+    if isinstance(variant, tuple | list):
+        return "[" + ", ".join(map(described, variant)) + "]"
+    if isinstance(variant, dict):
+        return "{" + ", ".join(f"{key!r}: {described(value)}" for key, value in variant.items()) + "}"
+    words = repr(variant)
+    if " at 0x" in words:
+        raise BadInput(f"A variant of a study needs a repr that says what it is, not {words}.")
+    return words
+
+
+def source_of(function: Any) -> str:
+    """The source of a function or class, and of all that it uses from the page it stands on."""
+    found: dict[str, str] = {}
+    waiting = [function]
+    while waiting:
+        each = waiting.pop()
+        name = f"{each.__module__}.{each.__qualname__}"
+        if name in found:
+            continue
+        try:
+            found[name] = inspect.getsource(each)
+        except (OSError, TypeError):
+            raise BadInput(f"The source of {name} cannot be read: define it in a cell or a file.") from None
+        if each.__module__.startswith("insideout."):
+            continue  # what of the library decides about a model is in code_version
+        for used in names_in(each):
+            value = getattr(sys.modules.get(each.__module__), used, None)
+            if inspect.isfunction(value) or inspect.isclass(value):
+                if value.__module__ in (each.__module__, "__main__"):
+                    waiting.append(value)
+            elif isinstance(value, bool | int | float | str | tuple) or dataclasses.is_dataclass(value):
+                found[f"{each.__module__}.{used}"] = repr(value)
+    return "\n".join(f"# {name}\n{found[name]}" for name in sorted(found))
+
+
+def names_in(function: Any) -> set[str]:
+    """The global names that a function uses, or the methods of a class, nested functions included."""
+    members = vars(function).values() if inspect.isclass(function) else [function]
+    codes = [member.__code__ for member in members if isinstance(member, types.FunctionType)]
+    bases = {base.__name__ for base in function.__bases__} if inspect.isclass(function) else set()
+    names: set[str] = set(bases)
+    while codes:
+        code = codes.pop()
+        names |= set(code.co_names)
+        codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return names
+
+
+def stored(path: Path) -> dict[str, Any] | None:
+    """A run's result, or None where there is none, or a damaged one."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result if isinstance(result, dict) else None

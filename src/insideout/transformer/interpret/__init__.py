@@ -1,0 +1,30 @@
+"""Looking inside a GPT: read and change what it computes, by name, without a line of it in the model's forward pass.
+
+    record, edit                                what a place holds, and what happens when it holds something else
+    logit_lens, attribution                     what a layer already knows; what each part added to a logit
+    patch, ablate                               which places suffice for an answer; what is lost without a head
+    induction_scores, previous_token_scores     what a head looks at
+
+Taught in book/2-building-a-transformer/09_interpretability.md. `places(model)` lists the names.
+"""
+
+from insideout.transformer.interpret.ablation import ablate
+from insideout.transformer.interpret.direct_logits import Attribution, attribution
+from insideout.transformer.interpret.heads import induction_scores, previous_token_scores
+from insideout.transformer.interpret.hooks import edit, record
+from insideout.transformer.interpret.lens import logit_lens
+from insideout.transformer.interpret.naming import places
+from insideout.transformer.interpret.patching import patch
+
+__all__ = [
+    "Attribution",
+    "ablate",
+    "attribution",
+    "edit",
+    "induction_scores",
+    "logit_lens",
+    "patch",
+    "places",
+    "previous_token_scores",
+    "record",
+]
