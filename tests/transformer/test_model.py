@@ -14,6 +14,7 @@ from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.loss import next_token_loss
 from insideout.transformer.model import GPT
+from insideout.transformer.positions import rope_frequencies, rope_table, rotate, scaled_frequencies
 
 POSITIONS = ["none", "learned", "sinusoidal", "alibi", "rope"]
 
@@ -32,7 +33,10 @@ def small(seed: int = 0, **overrides) -> GPT:
 VARIANTS = [
     *(dict(positions=positions) for positions in POSITIONS),
     dict(n_kv_heads=2), dict(n_kv_heads=1, positions="alibi"), dict(d_head=10), dict(mlp="swiglu"), dict(mlp="gelu"),
-    dict(norm="layernorm", bias=True, qk_norm=False, tie_embeddings=False),
+    dict(norm="layernorm", bias=True, qk_norm=False, tie_embeddings=False), dict(mlp="none"), dict(attention_bias=True),
+    dict(rope_scaling="linear", rope_factor=3.0), dict(rope_scaling="llama3", rope_factor=8.0, rope_original_length=12),
+    dict(window=5), dict(window=5, positions="alibi"), dict(window=1, positions="learned"),
+    dict(window=9, n_kv_heads=2), dict(window=24),
 ]  # fmt: skip
 
 
@@ -65,10 +69,11 @@ def test_cache_in_pieces_equals_reading_at_once(variant):
         torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-11, rtol=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
-@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4), index=st.integers(0, len(VARIANTS) - 1))
-def test_cache_equality_with_rows_of_different_lengths(lengths, index):
-    model = small(**VARIANTS[index])
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@settings(max_examples=3, deadline=None)
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4))
+def test_cache_equality_with_rows_of_different_lengths(variant, lengths):
+    model = small(**variant)
     rows = [torch.randint(23, (length + 6,)) for length in lengths]
     cache = KVCache(model.config, len(rows), 24, dtype=torch.float64)
     padded = torch.zeros(len(rows), max(lengths), dtype=torch.long)
@@ -82,6 +87,37 @@ def test_cache_equality_with_rows_of_different_lengths(lengths, index):
         for row, (ids, length) in enumerate(zip(rows, lengths, strict=True)):
             alone = model(ids[None, : length + step + 1])[0, -1]
             torch.testing.assert_close(together[row], alone, atol=1e-10, rtol=1e-8)
+
+
+@pytest.mark.parametrize("positions", ["rope", "alibi"])
+def test_a_window_ends_with_the_position_itself(positions):
+    model, seen = small(window=4, positions=positions, n_layers=1), []
+    model.blocks[0].attention.pattern.register_forward_hook(lambda module, args, out: seen.append(out))
+    ids = torch.randint(23, (1, 12))
+    logits = model(ids, explain=True)
+    read = seen[0] > 0
+    for query, key in itertools.product(range(12), range(12)):
+        assert bool(read[..., query, key].all()) == bool(read[..., query, key].any()) == (query - 4 < key <= query)
+    for changed in range(12):
+        other = ids.clone()
+        other[0, changed] = (other[0, changed] + 1) % 23
+        moved = (model(other) - logits).abs().amax(-1)[0] > 1e-9
+        assert moved.nonzero().flatten().tolist() == list(range(changed, min(changed + 4, 12)))
+
+
+def test_a_window_no_shorter_than_the_text_changes_nothing():
+    ids = torch.randint(23, (2, 12))
+    assert torch.equal(small(window=12)(ids), small()(ids))
+
+
+def test_a_block_without_feed_forward_is_attention_alone():
+    model = small(mlp="none", n_layers=1)
+    assert not [name for name, _ in model.named_parameters() if "feed_forward" in name]
+    ids = torch.randint(23, (2, 9))
+    x = model.embed(ids, torch.arange(9)[None])
+    block = model.blocks[0]
+    x = x + block.attention(block.attention_norm(x), model._reach(torch.arange(9)[None], None))
+    torch.testing.assert_close(model(ids), model.head(model.norm(x)))
 
 
 def test_explained_pattern_passes_through_its_address():
@@ -103,15 +139,52 @@ def test_attention_equals_torch_and_float64():
 
 
 def test_rope_scores_depend_on_distance_alone():
-    from insideout.transformer.positions import rope_table, rotate
-
-    cosine, sine = (table.double()[None, None] for table in rope_table(64, 16, 10_000.0))
+    cosine, sine = (table.double()[None, None] for table in rope_table(64, rope_frequencies(16, 10_000.0)))
     q, k = torch.randn(2, 16, dtype=torch.float64)
     every = [rotate(x.expand(1, 1, 64, 16), cosine, sine)[0, 0] for x in (q, k)]
     scores = every[0] @ every[1].T  # (query position, key position)
     for distance in (0, 1, 7, 30):
         diagonal = scores.diagonal(-distance)
         assert (diagonal - diagonal[0]).abs().max() < 1e-5  # the table is kept in float32
+
+
+@pytest.mark.parametrize(
+    ("base", "d_head", "low", "high", "factor", "original"),
+    [(500_000.0, 64, 1.0, 4.0, 32.0, 8192), (10_000.0, 128, 0.5, 8.0, 4.0, 512), (10_000.0, 16, 1.0, 2.0, 2.0, 64)],
+)
+def test_scaled_rope_equals_transformers_at_every_frequency(base, d_head, low, high, factor, original):
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'hub'")
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    kinds = {
+        "linear": {"factor": factor},
+        "llama3": {"factor": factor, "low_freq_factor": low, "high_freq_factor": high,
+                   "original_max_position_embeddings": original},
+    }  # fmt: skip
+    plain = rope_frequencies(d_head, base)
+    for kind, settings_ in kinds.items():
+        theirs = transformers.LlamaConfig(
+            hidden_size=4 * d_head, num_attention_heads=4, max_position_embeddings=10 * original,
+            rope_parameters={"rope_type": kind, "rope_theta": base, **settings_},
+        )  # fmt: skip
+        expected, attention_factor = ROPE_INIT_FUNCTIONS[kind](theirs, "cpu")
+        config = GPTConfig(
+            rope_scaling=kind, rope_factor=factor, rope_low_frequency=low, rope_high_frequency=high,
+            rope_original_length=original,
+        )  # fmt: skip
+        scaled = scaled_frequencies(plain, config)
+        assert attention_factor == 1
+        torch.testing.assert_close(scaled.float(), expected, rtol=2e-6, atol=0)
+        assert 0 < float((scaled < plain).float().mean()) <= 1
+    assert torch.equal(scaled_frequencies(plain, GPTConfig()), plain)
+
+
+def test_linear_scaling_puts_positions_between_those_trained_on():
+    ids = torch.randint(23, (1, 8))
+    plain, slowed = small(), small(rope_scaling="linear", rope_factor=4.0)
+    torch.testing.assert_close(slowed.cosine[0:24:4], plain.cosine[:6], atol=1e-7, rtol=0)
+    torch.testing.assert_close(slowed.sine[0:24:4], plain.sine[:6], atol=1e-7, rtol=0)
+    assert not torch.allclose(plain(ids), slowed(ids))
 
 
 def test_checkpointed_activations_give_the_same_gradients():
@@ -143,13 +216,45 @@ def test_presets_have_the_published_sizes():
 
 @pytest.mark.parametrize(
     "wrong",
-    [dict(d_model=30, n_heads=4), dict(n_heads=4, n_kv_heads=3), dict(dropout=1.0), dict(n_layers=0), dict(d_head=3)],
+    [
+        dict(d_model=30, n_heads=4),
+        dict(n_heads=4, n_kv_heads=3),
+        dict(dropout=1.0),
+        dict(n_layers=0),
+        dict(d_head=3),
+        dict(n_kv_heads=0),
+        dict(d_ff=0),
+        dict(d_head=0),
+        dict(window=0),
+        dict(mlp="none", d_ff=64),
+        dict(rope_factor=2.0),
+        dict(rope_scaling="linear", rope_factor=2.0, positions="alibi"),
+        dict(rope_scaling="linear", rope_factor=0.5),
+        dict(rope_scaling="llama3", rope_factor=2.0, rope_low_frequency=4.0),
+        dict(rope_scaling="llama3", rope_factor=2.0, rope_original_length=0),
+    ],
     ids=str,
 )
 def test_a_config_that_cannot_be_built_is_refused_in_one_sentence(wrong):
     with pytest.raises(BadInput) as error:
         GPTConfig(**wrong)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("positions", "none, learned"),
+        ("norm", "layernorm, rmsnorm"),
+        ("mlp", "gelu, "),
+        ("rope_scaling", "none, linear"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_told_the_others(name, others):
+    config = GPTConfig()
+    object.__setattr__(config, name, "other")  # in tests the constructor enforces its annotations, and would come first
+    with pytest.raises(BadInput, match=f"{name} is 'other'; it must be one of {others}"):
+        config.__post_init__()
 
 
 def test_a_text_longer_than_the_context_is_refused():
@@ -161,7 +266,8 @@ def test_a_text_longer_than_the_context_is_refused():
 
 
 def test_every_combination_of_choices_runs():
-    choices = itertools.product(POSITIONS, ["layernorm", "rmsnorm"], ["gelu", "relu2", "swiglu"], [True, False])
+    mlps = ["gelu", "relu2", "swiglu", "none"]
+    choices = itertools.product(POSITIONS, ["layernorm", "rmsnorm"], mlps, [True, False])
     for positions, norm, mlp, bias in choices:
         model = small(positions=positions, norm=norm, mlp=mlp, bias=bias, n_layers=1)
         assert model(torch.zeros(1, 3, dtype=torch.long)).shape == (1, 3, 23)

@@ -24,12 +24,12 @@ def causal_mask(n_queries: int, n_keys: int, device: torch.device | str = "cpu")
     return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril(n_keys - n_queries)
 
 
-def attention_pattern(
+def attention_scores(
     q: Float[Tensor, "B H T D"],
     k: Float[Tensor, "B H S D"],
     mask: Tensor | None = None,
 ) -> Float[Tensor, "B H T S"]:
-    """How much each query position reads from each key position; rows sum to 1.
+    """How well each query fits each key, -inf where it may not read.
 
     `mask` is the causal one unless given: booleans (may it be read) or numbers added to the scores.
     """
@@ -37,10 +37,17 @@ def attention_pattern(
     if mask is None:
         mask = causal_mask(q.shape[-2], k.shape[-2], q.device)
     if mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    else:
-        scores = scores + mask
-    return scores.softmax(dim=-1)
+        return scores.masked_fill(~mask, float("-inf"))
+    return scores + mask
+
+
+def attention_pattern(
+    q: Float[Tensor, "B H T D"],
+    k: Float[Tensor, "B H S D"],
+    mask: Tensor | None = None,
+) -> Float[Tensor, "B H T S"]:
+    """How much each query position reads from each key position; rows sum to 1. `mask` as for the scores."""
+    return attention_scores(q, k, mask).softmax(dim=-1)
 
 
 def attention(
@@ -67,11 +74,14 @@ class CausalSelfAttention(nn.Module):
         self.layer, self.n_heads, self.kv_heads = layer, config.n_heads, config.kv_heads
         self.d_head, self.dropout = config.head_width, config.dropout
         width = (self.n_heads + 2 * self.kv_heads) * self.d_head
-        self.query_key_value = nn.Linear(config.d_model, width, bias=config.bias)
-        self.output = nn.Linear(self.n_heads * self.d_head, config.d_model, bias=config.bias)
+        bias = config.bias or config.attention_bias
+        self.query_key_value = nn.Linear(config.d_model, width, bias=bias)
+        self.output = nn.Linear(self.n_heads * self.d_head, config.d_model, bias=bias)
         self.query_norm = nn.RMSNorm(self.d_head, eps=config.norm_eps) if config.qk_norm else nn.Identity()
         self.key_norm = nn.RMSNorm(self.d_head, eps=config.norm_eps) if config.qk_norm else nn.Identity()
-        self.pattern = nn.Identity()  # an address for whoever wants to look at the (B, H, T, S) pattern
+        # Addresses for whoever wants to look (insideout.transformer.interpret); they compute nothing.
+        self.query, self.key, self.value = nn.Identity(), nn.Identity(), nn.Identity()
+        self.scores, self.pattern = nn.Identity(), nn.Identity()
 
     def forward(
         self, x: Float[Tensor, "B T C"], reach: Reach, cache: KVCache | None = None, explain: bool = False
@@ -87,8 +97,9 @@ class CausalSelfAttention(nn.Module):
         if self.kv_heads < self.n_heads:  # each key-value head serves a group of queries
             k, v = (part.repeat_interleave(self.n_heads // self.kv_heads, dim=1) for part in (k, v))
         if explain:  # the formula, as written above
-            pattern = attention_pattern(q, k, None if reach.is_causal else reach.mask)
-            z = self.pattern(F.dropout(pattern, self.dropout, self.training)) @ v  # (B, H, T, D)
+            q, k, v = self.query(q), self.key(k), self.value(v)  # (B, H, T, D), (B, H, S, D) twice
+            scores = self.scores(attention_scores(q, k, None if reach.is_causal else reach.mask))  # (B, H, T, S)
+            z = self.pattern(F.dropout(scores.softmax(dim=-1), self.dropout, self.training)) @ v  # (B, H, T, D)
         else:  # the same numbers, fused and never stored
             dropout = self.dropout if self.training else 0.0
             z = F.scaled_dot_product_attention(q, k, v, reach.mask, dropout, is_causal=reach.is_causal)

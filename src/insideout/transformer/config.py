@@ -1,11 +1,11 @@
 """The shape of a GPT, and the checks that it can be built.
 
-Taught in book/2-building-a-transformer/02_attention.md. GPT-2, Llama and Qwen3 are each a value of this one
+Taught in book/2-building-a-transformer/06_complete_model.md. GPT-2, Llama and Qwen3 are each a value of this one
 class: `GPTConfig.gpt2()`, `GPTConfig.llama()`, `GPTConfig.qwen3()`. Imports no torch, so that help texts are quick.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from insideout.errors import BadInput
 
@@ -34,14 +34,28 @@ class GPTConfig:
     """How a position is made known to the model."""
     rope_base: float = 10_000.0
     """RoPE's slowest wavelength is about 2π times this many tokens."""
+    rope_scaling: Literal["none", "linear", "llama3"] = "none"
+    """Slow RoPE's turns down for longer texts: all alike, or the slow ones only, as Llama 3.1 does."""
+    rope_factor: float = 1.0
+    """How many times slower: a context this many times longer needs no larger angles."""
+    rope_low_frequency: float = 1.0
+    """llama3: pairs that turn less than this often within rope_original_length are slowed in full."""
+    rope_high_frequency: float = 4.0
+    """llama3: pairs that turn more than this often within it stay as they are."""
+    rope_original_length: int = 8192
+    """llama3: the context length that the model was trained with at first."""
+    window: int | None = None
+    """Sliding window: a query reads at most this many positions, its own the last. None: all before it."""
     norm: Literal["layernorm", "rmsnorm"] = "rmsnorm"
     """The normalisation before each sublayer and before the head."""
     norm_eps: float = 1e-5
     """Added to the variance before the square root."""
-    mlp: Literal["gelu", "gelu_tanh", "relu2", "swiglu"] = "relu2"
-    """The feed-forward nonlinearity; gelu_tanh is the approximation that GPT-2's weights were trained with."""
+    mlp: Literal["gelu", "gelu_tanh", "relu2", "swiglu", "none"] = "relu2"
+    """The feed-forward nonlinearity; gelu_tanh is GPT-2's approximation, none leaves attention alone in the block."""
     bias: bool = False
     """Biases in the linear layers and in LayerNorm."""
+    attention_bias: bool = False
+    """Biases in the linear layers of attention even if bias is off, as some Llama and Qwen3 models have them."""
     qk_norm: bool = True
     """RMSNorm on queries and keys, per head (Qwen3; Dehghani et al. 2023)."""
     tie_embeddings: bool = True
@@ -50,21 +64,43 @@ class GPTConfig:
     """Probability of zeroing an activation while training."""
 
     def __post_init__(self) -> None:
-        sizes = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads")
-        for name in sizes:
-            if getattr(self, name) < 1:
+        for name in ("positions", "rope_scaling", "norm", "mlp"):
+            choices = get_args(GPTConfig.__annotations__[name])
+            if getattr(self, name) not in choices:
+                raise BadInput(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}.")
+        sizes = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "rope_original_length")
+        for name in (*sizes, "n_kv_heads", "d_head", "d_ff", "window"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise BadInput(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.d_head is None and self.d_model % self.n_heads:
             raise BadInput(
                 f"d_model {self.d_model} does not divide into n_heads {self.n_heads}: "
                 f"choose a multiple of {self.n_heads}, or set d_head."
             )
-        if self.kv_heads < 1 or self.n_heads % self.kv_heads:
+        if self.n_heads % self.kv_heads:
             raise BadInput(f"n_heads {self.n_heads} is not a multiple of n_kv_heads {self.n_kv_heads}.")
         if self.positions == "rope" and self.head_width % 2:
             raise BadInput(f"RoPE turns pairs of numbers, so the head width must be even; it is {self.head_width}.")
+        self._check_rope_scaling()
+        if self.mlp == "none" and self.d_ff is not None:
+            raise BadInput(f"mlp none leaves out the feed-forward layer, so d_ff {self.d_ff} has no use: unset it.")
         if not 0 <= self.dropout < 1:
             raise BadInput(f"dropout is {self.dropout}; it must be at least 0 and less than 1.")
+
+    def _check_rope_scaling(self) -> None:
+        if self.rope_scaling == "none":
+            if self.rope_factor != 1:
+                raise BadInput(f"rope_factor is {self.rope_factor}, but rope_scaling is none: choose linear or llama3.")
+            return
+        if self.positions != "rope":
+            raise BadInput(f"rope_scaling {self.rope_scaling} needs positions rope; they are {self.positions}.")
+        if self.rope_factor < 1:
+            raise BadInput(f"rope_factor is {self.rope_factor}; it must be at least 1.")
+        if not 0 < self.rope_low_frequency < self.rope_high_frequency:
+            raise BadInput(
+                f"rope_low_frequency is {self.rope_low_frequency}; it must lie between 0 and rope_high_frequency, "
+                f"which is {self.rope_high_frequency}."
+            )
 
     @property
     def kv_heads(self) -> int:
@@ -78,9 +114,11 @@ class GPTConfig:
 
     @property
     def ff_width(self) -> int:
-        """Hidden width of the feed-forward layer."""
+        """Hidden width of the feed-forward layer; 0 if there is none."""
         if self.d_ff is not None:
             return self.d_ff
+        if self.mlp == "none":
+            return 0
         return 8 * self.d_model // 3 if self.mlp == "swiglu" else 4 * self.d_model
 
     @classmethod

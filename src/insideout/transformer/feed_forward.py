@@ -2,6 +2,7 @@
 
     gelu, relu²:  W_down f(W_up x)            swiglu:  W_down (silu(W_gate x) ⊙ W_up x)
 
+Taught in book/2-building-a-transformer/04_feed_forward.md; a mixture of several such layers is experts.py.
 Sources: Hendrycks and Gimpel 2016 (GELU); So et al. 2021 (ReLU²); Shazeer 2020 (SwiGLU).
 Shapes: B batch, T positions, C d_model.
 """

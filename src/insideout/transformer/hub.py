@@ -1,168 +1,176 @@
-"""Our GPT and `transformers` models with the same weights, in both directions, for GPT-2, Llama and Qwen3.
+"""Pretrained weights into our GPT and ours out, for the GPT-2, Llama and Qwen3 families.
 
-A family is a table: which of our names holds which of theirs, and how the numbers lie. GPT-2 keeps its matrices
-transposed and its queries, keys and values side by side, as we do; Llama and Qwen3 keep them apart.
+    from_hf, to_hf     a `transformers` model in memory <-> our GPT, the same logits
+    load               "gpt2", "Qwen/Qwen3-0.6B" or a folder -> (model, tokenizer)
+    save               (model, tokenizer) -> a folder that AutoModelForCausalLM and AutoTokenizer load
 
-Sources: Radford et al. 2019 (GPT-2); Touvron et al. 2023 (Llama); Yang et al. 2025 (Qwen3).
+One difference stays: RoPE's angles are float64 here and float32 in `transformers`, so that ten thousand positions into
+a text its angles, and with them the logits, are off by more than rounding.
+Taught in book/2-building-a-transformer/06_complete_model.md. Which weight lies where is in families.py, how weights
+come from files is in weights.py.
 """
 
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from insideout.errors import BadInput
-from insideout.transformer.config import GPTConfig
+from insideout.transformer.families import (
+    PREFIX,
+    check_family,
+    config_from_hf,
+    config_to_hf,
+    import_transformers,
+    is_turned,
+    places,
+)
 from insideout.transformer.model import GPT
+from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer, load_tokenizer
+from insideout.transformer.weights import build, first_line, read_json, stored
 
-FAMILIES = ("gpt2", "llama", "qwen3")
+__all__ = ["config_from_hf", "config_to_hf", "from_hf", "load", "new_folder", "save", "to_hf"]
 
-
-def family_of(config: GPTConfig) -> str:
-    """The family whose architecture this config is; BadInput if it is none of them."""
-    modern = config.positions == "rope" and config.norm == "rmsnorm" and config.mlp == "swiglu" and not config.bias
-    if modern:
-        return "qwen3" if config.qk_norm else "llama"
-    classic = config.positions == "learned" and config.norm == "layernorm" and config.bias and not config.qk_norm
-    if classic and config.mlp in ("gelu", "gelu_tanh") and config.kv_heads == config.n_heads:
-        return "gpt2"
-    raise BadInput(
-        "This configuration is not a GPT-2, Llama or Qwen3, so transformers has no class for it: "
-        "choose one of GPTConfig.gpt2(), GPTConfig.llama() or GPTConfig.qwen3()."
-    )
-
-
-def to_hf(model: GPT) -> Any:
-    """A `transformers` causal language model with the same weights, in the same precision."""
-    import transformers
-
-    config, family = model.config, family_of(model.config)
-    common: dict[str, Any] = {"vocab_size": config.vocab_size, "tie_word_embeddings": config.tie_embeddings,
-              "bos_token_id": None, "eos_token_id": None}  # fmt: skip
-    if family == "gpt2":
-        theirs: Any = transformers.GPT2LMHeadModel(
-            transformers.GPT2Config(
-                n_positions=config.context_length, n_embd=config.d_model, n_layer=config.n_layers,
-                n_head=config.n_heads, n_inner=config.ff_width, layer_norm_epsilon=config.norm_eps,
-                activation_function="gelu_new" if config.mlp == "gelu_tanh" else "gelu",
-                resid_pdrop=config.dropout, embd_pdrop=config.dropout, attn_pdrop=config.dropout, **common,
-            )
-        )  # fmt: skip
-    else:
-        sizes: dict[str, Any] = {
-            "hidden_size": config.d_model, "intermediate_size": config.ff_width, "head_dim": config.head_width,
-            "num_hidden_layers": config.n_layers, "num_attention_heads": config.n_heads,
-            "num_key_value_heads": config.kv_heads, "max_position_embeddings": config.context_length,
-            "rms_norm_eps": config.norm_eps,
-            "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_base}, **common,
-        }  # fmt: skip
-        if family == "llama":
-            theirs = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes))
-        else:
-            theirs = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**sizes))
-    weights = _their_weights(model.state_dict(), config, family)
-    if config.tie_embeddings:
-        weights["lm_head.weight"] = model.token_embedding.weight.detach()
-    theirs.load_state_dict({name: tensor.clone() for name, tensor in weights.items()}, strict=True)
-    return theirs.to(model.token_embedding.weight.dtype).eval()
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # what is downloaded: nothing that is pickled
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 def from_hf(theirs: Any) -> GPT:
-    """Our GPT with the weights of a `transformers` GPT-2, Llama or Qwen3; BadInput for anything else."""
-    model = GPT(config_from_hf(theirs.config))
-    family = theirs.config.model_type
-    weights = _our_weights(theirs.state_dict(), model.config, family)
-    expected = set(model.state_dict())
-    if set(weights) != expected:
-        raise BadInput(f"The weights do not fit: {sorted(expected ^ set(weights))[:4]} are missing or not known.")
-    model.load_state_dict(weights)
-    return model.to(next(theirs.parameters()).dtype).eval()
+    """Our GPT with the weights of a `transformers` GPT-2, Llama or Qwen3, in the same precision, on the same device.
+
+    Raises BadInput for another architecture, or a setting or a weight that we have no part for.
+    """
+    config, device = config_from_hf(theirs.config), next(theirs.parameters()).device
+    return build(config, theirs.config.model_type, theirs.state_dict(), "this model").to(device)
 
 
-def config_from_hf(theirs: Any) -> GPTConfig:
-    """The GPTConfig of a `transformers` configuration; BadInput names what we have no part for."""
-    if theirs.model_type not in FAMILIES:
-        raise BadInput(f"Architecture {theirs.model_type!r} is not supported: use one of {', '.join(FAMILIES)}.")
-    if theirs.model_type == "gpt2":
-        mlp = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu"}.get(
-            theirs.activation_function
+def to_hf(model: GPT) -> Any:
+    """A `transformers` causal language model with the same weights, in the same precision, on the same device.
+
+    Raises BadInput if the model is not of one of the families.
+    """
+    config = config_to_hf(model.config)
+    family, ours, embedding = config.model_type, model.state_dict(), model.token_embedding.weight
+    weights = {"lm_head.weight": ours["head.weight"]}
+    for name, parts in places(model, family).items():
+        tensor = ours[name].T if is_turned(family, name) else ours[name]
+        rows = [shape[0] for shape in parts.values()]
+        for part, numbers in zip(parts, tensor.split(rows), strict=True):
+            weights[part if name == "head.weight" else PREFIX[family] + part] = numbers
+    theirs = import_transformers().AutoModelForCausalLM.from_config(config, dtype=embedding.dtype)
+    theirs.load_state_dict(weights, strict=True)
+    return theirs.to(embedding.device).eval()
+
+
+def load(name_or_path: str | Path, *, dtype: torch.dtype | None = None) -> tuple[GPT, Any]:
+    """A pretrained model and its tokenizer, from a folder or by the name of a model on the Hugging Face Hub.
+
+    The numbers are kept as they are stored unless a dtype is given. The tokenizer is ours if it is of our kind, else
+    `transformers`' own; both have `encode` and `decode`. At its peak this takes at most 1.2 times the model's memory.
+    Raises BadInput when the model cannot be found, is of another architecture, or its weights do not fit or are
+    pickled.
+    """
+    folder = Path(name_or_path).expanduser()
+    if not folder.is_dir():
+        folder = _download(str(name_or_path))
+    about = read_json(folder / "config.json")
+    if "model_type" not in about:
+        raise BadInput(f"{folder / 'config.json'} names no model_type: give the folder of a model of transformers.")
+    family, transformers = check_family(about["model_type"]), import_transformers()
+    try:
+        theirs = transformers.AutoConfig.for_model(**about)
+    except Exception as error:  # whatever their configuration finds wrong
+        raise BadInput(f"{folder / 'config.json'} is no {family} configuration: {first_line(error)}.") from error
+    config, weights, tokenizer = config_from_hf(theirs), stored(folder), _tokenizer(folder)
+    return build(config, family, weights, str(folder), dtype), tokenizer
+
+
+def save(model: GPT, tokenizer: Any, folder: str | Path) -> None:
+    """Write model and tokenizer (ours or `transformers`') in the form that `transformers` loads.
+
+    Raises BadInput if the folder exists and is not empty, the model is not of one of the families, or the tokenizer
+    has more tokens than the model.
+    """
+    ours = isinstance(tokenizer, BPETokenizer | CharacterTokenizer)
+    n_tokens = tokenizer.vocab_size if ours else len(tokenizer)
+    if n_tokens > model.config.vocab_size:
+        raise BadInput(
+            f"The tokenizer has {n_tokens} tokens and the model {model.config.vocab_size}: give the model's own."
         )
-        if mlp is None or theirs.scale_attn_by_inverse_layer_idx or not theirs.scale_attn_weights:
-            raise BadInput("This GPT-2 has an activation or an attention scaling that is not supported.")
-        return GPTConfig.gpt2(
-            vocab_size=theirs.vocab_size, context_length=theirs.n_positions, d_model=theirs.n_embd,
-            n_layers=theirs.n_layer, n_heads=theirs.n_head, d_ff=theirs.n_inner, norm_eps=theirs.layer_norm_epsilon,
-            mlp=mlp, tie_embeddings=theirs.tie_word_embeddings, dropout=theirs.resid_pdrop,
-        )  # fmt: skip
-    rope = theirs.rope_parameters
-    if rope.get("rope_type", "default") != "default":
-        raise BadInput(f"RoPE scaling of type {rope['rope_type']!r} is not supported.")
-    if theirs.hidden_act != "silu" or theirs.attention_bias or getattr(theirs, "mlp_bias", False):
-        raise BadInput("Only silu without biases is supported for Llama and Qwen3.")
-    if getattr(theirs, "use_sliding_window", False):
-        raise BadInput("Sliding-window attention is not supported.")
-    return GPTConfig(
-        vocab_size=theirs.vocab_size, context_length=theirs.max_position_embeddings, d_model=theirs.hidden_size,
-        n_layers=theirs.num_hidden_layers, n_heads=theirs.num_attention_heads, n_kv_heads=theirs.num_key_value_heads,
-        d_head=theirs.head_dim, d_ff=theirs.intermediate_size, rope_base=rope["rope_theta"],
-        norm_eps=theirs.rms_norm_eps, mlp="swiglu", qk_norm=theirs.model_type == "qwen3",
-        tie_embeddings=theirs.tie_word_embeddings,
-    )  # fmt: skip
+    with new_folder(folder) as partial:
+        theirs = to_hf(model)
+        if ours:
+            tokenizer.save(partial / "tokenizer.json")
+            fast = import_transformers().PreTrainedTokenizerFast
+            tokenizer = fast(tokenizer_file=str(partial / "tokenizer.json"), clean_up_tokenization_spaces=False)
+        theirs.config.eos_token_id = theirs.generation_config.eos_token_id = tokenizer.eos_token_id
+        theirs.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
 
 
-def _names(family: str, n_layers: int) -> dict[str, str]:
-    """Our module name -> theirs, for the modules that map one to one."""
-    top = ["token_embedding", "norm"]
-    parts = ["attention_norm", "feed_forward_norm", "attention.output", "feed_forward.up", "feed_forward.down"]
-    if family == "gpt2":
-        theirs = ["transformer.wte", "transformer.ln_f"]
-        inside = ["ln_1", "ln_2", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]
-        block, top, theirs = "transformer.h", [*top, "position_embedding"], [*theirs, "transformer.wpe"]
-        parts, inside = [*parts, "attention.query_key_value"], [*inside, "attn.c_attn"]
-    else:
-        theirs, block = ["model.embed_tokens", "model.norm"], "model.layers"
-        inside = ["input_layernorm", "post_attention_layernorm", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"]
-        parts, inside = [*parts, "feed_forward.gate"], [*inside, "mlp.gate_proj"]
-        if family == "qwen3":
-            parts = [*parts, "attention.query_norm", "attention.key_norm"]
-            inside = [*inside, "self_attn.q_norm", "self_attn.k_norm"]
-    names = dict(zip(top, theirs, strict=True))
-    for layer in range(n_layers):
-        for ours, other in zip(parts, inside, strict=True):
-            names[f"blocks.{layer}.{ours}"] = f"{block}.{layer}.{other}"
-    return names | {"head": "lm_head"}
+@contextlib.contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """A folder beside, to be written into, that becomes `folder` when all went well and vanishes otherwise.
+
+    Raises BadInput if the folder exists and is not empty, or cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} exists and is not empty: choose a new folder.")
+    partial = folder.with_name(f".partial-{folder.name}")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise BadInput(f"{folder} could not be written ({first_line(error)}): choose another folder.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _turned(family: str, module: str, tensor: Tensor) -> Tensor:
-    """GPT-2's linear layers keep their matrices as (in, out); ours, as nn.Linear's, are (out, in)."""
-    is_linear = tensor.dim() == 2 and module.startswith("blocks.")
-    return tensor.T if family == "gpt2" and is_linear else tensor
+def _tokenizer(folder: Path) -> Any:
+    """Ours where it gives the same ids, else what AutoTokenizer makes of the folder."""
+    try:
+        after = read_json(folder / "tokenizer.json").get("post_processor") or {"special_tokens": {}}
+        if after.get("type") == "ByteLevel" or after.get("special_tokens") == {}:  # puts no token around a text
+            return load_tokenizer(folder / "tokenizer.json")
+    except BadInput:
+        pass
+    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):  # AutoTokenizer would make an empty one
+        raise BadInput(f"{folder} has no tokenizer: put the model's {' or '.join(_TOKENIZER_FILES)} there.")
+    try:
+        return import_transformers().AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # each kind of file has errors of its own
+        raise BadInput(f"The tokenizer in {folder} cannot be loaded: {first_line(error)}.") from error
 
 
-def _their_weights(ours: dict[str, Tensor], config: GPTConfig, family: str) -> dict[str, Tensor]:
-    names, theirs = _names(family, config.n_layers), {}
-    for name, tensor in ours.items():
-        module, kind = name.rsplit(".", 1)
-        if module in names:
-            theirs[f"{names[module]}.{kind}"] = _turned(family, module, tensor)
-        else:  # queries, keys and values, apart
-            rows = [heads * config.head_width for heads in (config.n_heads, config.kv_heads, config.kv_heads)]
-            layer = module.split(".")[1]
-            for letter, part in zip("qkv", torch.split(tensor, rows), strict=True):
-                theirs[f"model.layers.{layer}.self_attn.{letter}_proj.{kind}"] = part
-    return theirs
+def _download(name: str) -> Path:
+    """The folder of the Hub's model in its local cache, downloaded if need be."""
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name) or Path(name).exists():
+        raise BadInput(f"There is no folder {name}, and no model on the Hub can have that name: check the path.")
+    import_transformers()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-
-def _our_weights(theirs: dict[str, Tensor], config: GPTConfig, family: str) -> dict[str, Tensor]:
-    back = {other: ours for ours, other in _names(family, config.n_layers).items()}
-    ours: dict[str, Tensor] = {}
-    for name, tensor in theirs.items():
-        module, kind = name.rsplit(".", 1)
-        if module in back:
-            ours[f"{back[module]}.{kind}"] = _turned(family, back[module], tensor)
-        elif module.endswith("self_attn.q_proj"):
-            parts = [theirs[name.replace("q_proj", f"{letter}_proj")] for letter in "qkv"]
-            ours[f"blocks.{module.split('.')[2]}.attention.query_key_value.{kind}"] = torch.cat(parts)
-        elif not module.endswith(("k_proj", "v_proj")):
-            raise BadInput(f"The weights hold {name!r}, which this architecture has no place for.")
-    return ours
+    try:
+        return Path(snapshot_download(name, allow_patterns=_WANTED, ignore_patterns=["*/*"]))
+    except GatedRepoError:
+        raise BadInput(
+            f"{name} is only for those who accept its terms: do so on its page at huggingface.co, then hf auth login."
+        ) from None
+    except RepositoryNotFoundError:
+        raise BadInput(f"There is neither a folder nor a model on the Hub called {name}: check the spelling.") from None
+    except (ConnectionError, LocalEntryNotFoundError) as error:
+        raise BadInput(
+            f"{name} is no folder here and not in the Hub's cache, and the Hub cannot be reached: connect once to "
+            "download it, or give a folder that holds it."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{name} could not be downloaded: {first_line(error)}.") from error

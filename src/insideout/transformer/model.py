@@ -4,8 +4,9 @@
     x = x + attention(norm(x));  x = x + feed_forward(norm(x))        n_layers times
     logits = head(norm(x))
 
-Taught in book/2-building-a-transformer/. Sources: Radford et al. 2019 (pre-norm GPT-2); Press and Wolf 2017 (tied
-embeddings). Shapes: B batch, T positions, S keys, C d_model, V vocabulary.
+Taught in book/2-building-a-transformer/05_transformer_block.md and 06_complete_model.md. Sources: Radford et al. 2019
+(pre-norm GPT-2); Press and Wolf 2017 (tied embeddings); Beltagy et al. 2020 (sliding window).
+Shapes: B batch, T positions, S keys, C d_model, V vocabulary.
 """
 
 import torch
@@ -14,12 +15,19 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from insideout.errors import BadInput
-from insideout.transformer.attention import CausalSelfAttention, Reach, causal_mask
+from insideout.transformer.attention import CausalSelfAttention, Reach
 from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.feed_forward import FeedForward
 from insideout.transformer.norm import make_norm
-from insideout.transformer.positions import alibi_bias, alibi_slopes, rope_table, sinusoidal_table
+from insideout.transformer.positions import (
+    alibi_bias,
+    alibi_slopes,
+    rope_frequencies,
+    rope_table,
+    scaled_frequencies,
+    sinusoidal_table,
+)
 
 
 class Block(nn.Module):
@@ -29,13 +37,15 @@ class Block(nn.Module):
         super().__init__()
         self.attention_norm = make_norm(config)
         self.attention = CausalSelfAttention(config, layer)
-        self.feed_forward_norm = make_norm(config)
-        self.feed_forward = FeedForward(config)
+        self.feed_forward_norm = make_norm(config) if config.mlp != "none" else None
+        self.feed_forward = FeedForward(config) if config.mlp != "none" else None
 
     def forward(
         self, x: Float[Tensor, "B T C"], reach: Reach, cache: KVCache | None = None, explain: bool = False
     ) -> Float[Tensor, "B T C"]:
         x = x + self.attention(self.attention_norm(x), reach, cache, explain)
+        if self.feed_forward is None or self.feed_forward_norm is None:  # attention alone
+            return x
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
@@ -60,16 +70,21 @@ class GPT(nn.Module):
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         if config.tie_embeddings:
             self.head.weight = self.token_embedding.weight
-        if config.positions == "sinusoidal":
-            table = sinusoidal_table(config.context_length, config.d_model)
-            self.register_buffer("position_table", table, persistent=False)
-        if config.positions == "rope":
-            cosine, sine = rope_table(config.context_length, config.head_width, config.rope_base)
-            self.register_buffer("cosine", cosine, persistent=False)
-            self.register_buffer("sine", sine, persistent=False)
-        if config.positions == "alibi":
-            self.register_buffer("slopes", alibi_slopes(config.n_heads), persistent=False)
+        self.make_tables()
         self.initialise()
+
+    def make_tables(self) -> None:
+        """Compute what follows from the config and is not learned; anew after a model was built on the meta device."""
+        config, tables = self.config, {}
+        if config.positions == "sinusoidal":
+            tables["position_table"] = sinusoidal_table(config.context_length, config.d_model)
+        if config.positions == "rope":
+            frequency = scaled_frequencies(rope_frequencies(config.head_width, config.rope_base), config)
+            tables["cosine"], tables["sine"] = rope_table(config.context_length, frequency)
+        if config.positions == "alibi":
+            tables["slopes"] = alibi_slopes(config.n_heads)
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
 
     def initialise(self) -> None:
         """Normal weights of deviation 0.02; what writes to the residual stream is smaller by √(2 n_layers)."""
@@ -102,12 +117,7 @@ class GPT(nn.Module):
         else:
             positions = cache.positions(n_new)  # (B or 1, T)
         reach = self._reach(positions, cache)
-        x = self.token_embedding(ids)  # (B, T, C)
-        if self.position_embedding is not None:
-            x = x + self.position_embedding(positions)
-        elif self.config.positions == "sinusoidal":
-            x = x + self.position_table[positions].to(x.dtype)
-        x = nn.functional.dropout(x, self.config.dropout, self.training)
+        x = self.embed(ids, positions)  # (B, T, C)
         for block in self.blocks:
             if self.checkpoint_activations and self.training:
                 x = checkpoint(block, x, reach, cache, explain, use_reentrant=False)
@@ -116,6 +126,36 @@ class GPT(nn.Module):
         if cache is not None:
             cache.advance(n_new)
         return self.head(self.norm(x))
+
+    def embed(self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T C"]:
+        """What enters the first block: the tokens, and where they stand if positions are added."""
+        x = self.token_embedding(ids)  # (B, T, C)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(positions)
+        elif self.config.positions == "sinusoidal":
+            x = x + self.position_table[positions].to(x.dtype)
+        return nn.functional.dropout(x, self.config.dropout, self.training)
+
+    def rotation(self, positions: Int[Tensor, "#B T"]) -> tuple[Tensor, Tensor] | None:
+        """RoPE's cosines and sines at these positions, each (B or 1, 1, T, D)."""
+        if self.config.positions != "rope":
+            return None
+        dtype = self.token_embedding.weight.dtype
+        return self.cosine[positions][:, None].to(dtype), self.sine[positions][:, None].to(dtype)
+
+    def mask(self, positions: Int[Tensor, "#B T"], n_keys: int) -> Tensor:
+        """What queries at these positions may read of keys 0 to n_keys - 1, (B or 1, H or 1, T, S).
+
+        Booleans; with ALiBi its numbers, -inf where nothing may be read.
+        """
+        query, key = positions[:, None, :, None], torch.arange(n_keys, device=positions.device)
+        mask = key <= query  # (B or 1, 1, T, S)
+        if self.config.window is not None:
+            mask = mask & (key > query - self.config.window)
+        if self.config.positions == "alibi":
+            bias = alibi_bias(self.slopes, positions, n_keys)  # (B or 1, H, T, S)
+            mask = bias.masked_fill(~mask, float("-inf")).to(self.token_embedding.weight.dtype)
+        return mask
 
     def _check_length(self, n_new: int, cache: KVCache | None) -> None:
         limit = self.config.context_length
@@ -128,26 +168,13 @@ class GPT(nn.Module):
             raise BadInput(f"The text has {longest} tokens and there is room for {limit}: shorten it.")
 
     def _reach(self, positions: Int[Tensor, "#B T"], cache: KVCache | None) -> Reach:
-        n_new = positions.shape[1]
-        rotation = None
-        if self.config.positions == "rope":
-            rotation = (self.cosine[positions][:, None], self.sine[positions][:, None])  # (B or 1, 1, T, D)
-            dtype = self.token_embedding.weight.dtype
-            rotation = (rotation[0].to(dtype), rotation[1].to(dtype))
-        aligned = 0 if cache is None else cache.aligned
-        if self.config.positions != "alibi":
-            if aligned == 0:
+        n_new, window, rotation = positions.shape[1], self.config.window, self.rotation(positions)
+        if cache is not None and cache.aligned is None:
+            return Reach(rotation, self.mask(positions, cache.keys.shape[3]), is_causal=False)
+        n_keys = n_new if cache is None or cache.aligned is None else cache.aligned + n_new
+        if self.config.positions != "alibi" and (window is None or n_keys <= window):  # a query reads all before it
+            if n_keys == n_new:
                 return Reach(rotation, None, is_causal=True)
-            if aligned is not None and n_new == 1:  # one new token reads all that came before
+            if n_new == 1:
                 return Reach(rotation, None, is_causal=False)
-        if aligned is not None:
-            n_keys = aligned + n_new
-            mask = causal_mask(n_new, n_keys, positions.device)[None, None]  # (1, 1, T, S)
-        else:
-            assert cache is not None
-            n_keys = cache.keys.shape[3]
-            mask = torch.arange(n_keys, device=positions.device) <= positions[:, None, :, None]  # (B, 1, T, S)
-        if self.config.positions == "alibi":
-            bias = alibi_bias(self.slopes, positions, n_keys)  # (B or 1, H, T, S)
-            mask = bias.masked_fill(~mask, float("-inf")).to(self.token_embedding.weight.dtype)
-        return Reach(rotation, mask, is_causal=False)
+        return Reach(rotation, self.mask(positions, n_keys), is_causal=False)

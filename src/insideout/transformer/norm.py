@@ -2,6 +2,7 @@
 
     LayerNorm(x) = γ (x - mean) / √(variance + ε) + β        RMSNorm(x) = γ x / √(mean(x²) + ε)
 
+Taught in book/2-building-a-transformer/05_transformer_block.md.
 Sources: Ba et al. 2016 (LayerNorm); Zhang and Sennrich 2019 (RMSNorm).
 """
 

@@ -6,13 +6,18 @@ that a score depends only on how far apart the two are:
 
     (R_t q) · (R_s k) = q · R_(s-t) k
 
-Sources: Vaswani et al. 2017, §3.5 (sinusoidal); Press et al. 2022 (ALiBi); Su et al. 2021 (RoPE).
+Taught in book/2-building-a-transformer/01_tokens_embeddings_positions.md. Sources: Vaswani et al. 2017, §3.5
+(sinusoidal); Press et al. 2022 (ALiBi); Su et al. 2021 (RoPE); Chen et al. 2023 (position interpolation).
 Shapes: B batch, T query positions, S key positions, H heads, D head width, C d_model.
 """
+
+import math
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from insideout.transformer.config import GPTConfig
 
 
 def sinusoidal_table(n_positions: int, d_model: int) -> Float[Tensor, "T C"]:
@@ -25,9 +30,31 @@ def sinusoidal_table(n_positions: int, d_model: int) -> Float[Tensor, "T C"]:
     return table.float()
 
 
-def rope_table(n_positions: int, d_head: int, base: float) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
-    """Cosines and sines of position · base^(-2i/D); dimension i is paired with dimension i + D/2."""
-    frequency = base ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)  # (D/2,)
+def rope_frequencies(d_head: int, base: float) -> Float[Tensor, "half"]:
+    """By how many radians each of the D/2 pairs turns from one position to the next: base^(-2i/D)."""
+    return base ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
+
+
+def scaled_frequencies(frequency: Float[Tensor, "half"], config: GPTConfig) -> Float[Tensor, "half"]:
+    """The turns slowed as `config.rope_scaling` says, so that a longer text needs no angle unseen in training.
+
+    linear: θ / factor, every pair alike. llama3 looks at n, how often a pair turns within the original length: above
+    the high frequency θ stays, below the low one it is θ / factor, and between them a blend of both.
+    Sources: Chen et al. 2023, §3; the code released with Llama 3.1, beside Grattafiori et al. 2024.
+    """
+    if config.rope_scaling == "none":
+        return frequency
+    slowed = frequency / config.rope_factor
+    if config.rope_scaling == "linear":
+        return slowed
+    turns = config.rope_original_length * frequency / (2 * math.pi)
+    low, high = config.rope_low_frequency, config.rope_high_frequency
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return (1 - kept) * slowed + kept * frequency
+
+
+def rope_table(n_positions: int, frequency: Float[Tensor, "half"]) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
+    """Cosines and sines of position · frequency; dimension i is paired with dimension i + D/2."""
     angle = torch.arange(n_positions, dtype=torch.float64)[:, None] * frequency  # (T, D/2)
     angle = torch.cat([angle, angle], dim=-1)  # (T, D)
     return angle.cos().float(), angle.sin().float()
