@@ -15,6 +15,7 @@ from torch import Tensor
 
 from insideout.errors import BadInput
 from insideout.transformer.cache import KVCache
+from insideout.transformer.decode import Decoder, can_decode
 from insideout.transformer.model import GPT
 
 
@@ -113,17 +114,22 @@ def generate(
     rows, last = torch.arange(batch, device=weight.device), torch.tensor(lengths, device=weight.device) - 1
     aligned = min(lengths) == width
     cache = KVCache(model.config, batch, room, weight.device, weight.dtype) if use_cache else None
+    decoder: Decoder | None = None
     was_training = model.training
     model.eval()
     try:
         finished = torch.zeros(batch, dtype=torch.bool, device=weight.device)
         ends = [n + max_new_tokens for n in lengths]
         for step in range(max_new_tokens):
-            if cache is None:
-                logits = model(text[:, : width + step])[rows, last]  # (B, V)
+            if decoder is not None:
+                logits = decoder(text[:, width + step - 1])  # (B, V)
+            elif cache is None:
+                logits = model(text[:, : width + step])[rows, last]
             elif step == 0:
                 logits = model(text[:, :width], cache)[rows, last]
                 cache.set_lengths(lengths)
+                if aligned and can_decode(model):
+                    decoder, cache = Decoder(model, cache), None
             else:
                 new = text[:, width + step - 1, None] if aligned else text[rows, last][:, None]  # (B, 1)
                 logits = model(new, cache)[:, -1]

@@ -1,0 +1,69 @@
+"""The decoder computes what GPT.forward does with a cache, for every kind of model that it takes; it takes no other."""
+
+import pytest
+import torch
+from torch import nn
+
+from insideout.transformer.cache import KVCache
+from insideout.transformer.config import GPTConfig
+from insideout.transformer.decode import Decoder, can_decode
+from insideout.transformer.generate import generate
+from insideout.transformer.model import GPT
+
+SMALL = dict(vocab_size=23, context_length=24, d_model=24, n_layers=3, n_heads=6)
+
+
+def shaken(config: GPTConfig) -> GPT:
+    torch.manual_seed(0)
+    model = GPT(config).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 6])
+@pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rope"])
+@pytest.mark.parametrize("mlp", ["gelu", "gelu_tanh", "relu2", "swiglu"])
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_every_step_scores_as_the_model_does(kv_heads, positions, mlp, qk_norm):
+    tied = kv_heads == 2
+    config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, mlp=mlp, qk_norm=qk_norm, tie_embeddings=tied)
+    model = shaken(config)
+    assert can_decode(model)
+    ids = torch.randint(23, (3, 15))
+    with torch.inference_mode():
+        caches = [KVCache(config, 3, 20, dtype=torch.float64) for _ in range(2)]
+        for cache in caches:
+            model(ids[:, :5], cache)
+        decoder = Decoder(model, caches[0])
+        for t in range(5, 15):
+            right = model(ids[:, t : t + 1], caches[1])[:, 0]
+            assert (decoder(ids[:, t]) - right).abs().max() < 1e-11
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"norm": "layernorm"}, {"bias": True}, {"attention_bias": True}, {"window": 4}, {"positions": "alibi"},
+     {"mlp": "none"}],
+    ids=str,
+)  # fmt: skip
+def test_other_kinds_are_left_to_the_model(changes):
+    assert not can_decode(GPT(GPTConfig(**SMALL, **changes)))
+
+
+def test_a_changed_model_is_left_to_itself():
+    model = shaken(GPTConfig(**SMALL))
+    handle = model.blocks[1].register_forward_hook(lambda module, inputs, output: 0 * output)
+    assert not can_decode(model)
+    hooked = generate(model, [[1, 2, 3]], 12, temperature=0.0)
+    assert hooked == generate(model, [[1, 2, 3]], 12, temperature=0.0, use_cache=False)
+    handle.remove()
+    assert can_decode(model)
+
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    model.head = Doubled(24, 23, bias=False).double()
+    assert not can_decode(model)
