@@ -17,10 +17,12 @@ from insideout.training.config import TrainConfig
 from insideout.transformer.config import GPTConfig
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from insideout.data.tokens import TokenData
     from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
+
+LossFunction = Callable[["nn.Module", Any], "tuple[Tensor, Any]"]
 
 SIZES: dict[Scale, GPTConfig] = {
     "tiny": GPTConfig(vocab_size=300, context_length=32, d_model=16, n_layers=2, n_heads=2),
@@ -58,7 +60,7 @@ def small_text(
     from insideout.lab.pretrain import make_tokenizer
 
     size = small_config(**({} if vocab_size is None else {"vocab_size": vocab_size}))
-    config = PretrainConfig(model=size)
+    config = PretrainConfig(model=size, sample_tokens=0)
     corpus = load_corpus(config.corpus)
     tokenizer = make_tokenizer(config, corpus)
     folder = cache_folder() / "tokens"
@@ -74,6 +76,7 @@ def train_small(
     *,
     on_event: Callable[[dict[str, Any]], None] | None = None,
     train_tokens: int | None = None,
+    loss_fn: "LossFunction | None" = None,
 ) -> "tuple[nn.Module, dict[str, Any]]":
     """Train a GPT on the studies' text: (the model, {"loss", "curve", "steps", "validation"}).
 
@@ -81,6 +84,7 @@ def train_small(
     config is trained as it is; it needs a `config`. "loss" is the mean over the held-out tokens that the scale's budget
     looks at, the same ones for every run, in nats a token; "curve" is the training loss of each step, "validation" the
     held-out loss at "steps". `train_tokens` keeps the first so many tokens of the text only, to make it scarce.
+    `loss_fn(model, batch)`, (sum of the losses, how many), replaces the training loss; the held-out loss stays.
     """
     import torch
 
@@ -120,7 +124,9 @@ def train_small(
     torch.set_num_threads(1)  # matrices this small are not worth sharing between cores
     try:
         with tempfile.TemporaryDirectory() as folder:
-            train(model, next_token_loss, batch_at, budget, out=Path(folder), validate=measure, on_event=note)
+            train(
+                model, loss_fn or next_token_loss, batch_at, budget, out=Path(folder), validate=measure, on_event=note
+            )
     finally:
         torch.set_num_threads(threads)
     model.eval()

@@ -22,7 +22,7 @@ from typing import Any
 from insideout import places
 from insideout.data.fetch import write_beside
 from insideout.errors import BadInput
-from insideout.lab.code_version import code_version
+from insideout.lab.code_version import PACKAGE, code_version
 from insideout.lab.intervals import Interval, interval
 from insideout.lab.scales import scale
 
@@ -92,7 +92,8 @@ def study(
 
 def place(name: str, label: str, variant: Any, seed: int, source: str) -> Path:
     """Where one run is stored."""
-    key = json.dumps([name, label, described(variant), seed, source, code_version(), scale()])
+    code = [code_version(), (PACKAGE / "lab" / "small.py").read_text(encoding="utf-8")]  # sizes and budgets stand there
+    key = json.dumps([name, label, described(variant), seed, source, code, scale()])
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return places.cache_folder("studies") / name / f"{scale()}-{digest}.json"
 

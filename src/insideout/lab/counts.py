@@ -1,0 +1,84 @@
+"""How many numbers a GPT learns and how many operations a token costs, from its config alone.
+
+    a block's matrices    C (A + 2K) + A C, and 2 C F, with swiglu 3 C F       A = H·D, K = G·D, F hidden units
+    around the blocks     V C for the head, V C more for an embedding of its own, T C for learned positions
+    training a token      6 M + 12 L A T operations, M in all matrices that it is multiplied with
+
+Each number of a matrix takes part in one multiplication and one addition forward, and two of each backward. Attention
+makes T scores and T weighted sums of width A a layer, counted in full though the causal half is zero: the convention by
+which utilisation is published. A table that is only looked up costs nothing.
+Taught in book/2-building-a-transformer/00_introduction.md and 06_complete_model.md. Sources: Kaplan et al. 2020, §2.1;
+Chowdhery et al. 2022, appendix B.
+"""
+
+from dataclasses import dataclass
+
+from insideout.transformer.config import GPTConfig
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Where a model's parameters are: how many numbers."""
+
+    n_layers: int
+    block_matrices: int
+    """In the matrices of one block."""
+    block_vectors: int
+    """In the gains and biases of one block."""
+    head: int
+    """V C: the head, which may be the embedding as well."""
+    embedding: int
+    """V C of an embedding of its own; 0 when it is the head."""
+    rest: int
+    """Learned positions and the last norm."""
+
+    @property
+    def block(self) -> int:
+        """In one block."""
+        return self.block_matrices + self.block_vectors
+
+    @property
+    def matrices(self) -> int:
+        """M: numbers that every token is multiplied with."""
+        return self.n_layers * self.block_matrices + self.head
+
+    @property
+    def total(self) -> int:
+        """N: all of them."""
+        return self.n_layers * self.block + self.head + self.embedding + self.rest
+
+
+def widths(config: GPTConfig) -> tuple[int, int]:
+    """A and K: how many numbers the queries of a position have, and its keys."""
+    return config.n_heads * config.head_width, config.kv_heads * config.head_width
+
+
+def count(config: GPTConfig) -> Counts:
+    """The parameters of a model, without building it; as many as `GPT(config).n_parameters`."""
+    c, f, (a, k) = config.d_model, config.ff_width, widths(config)
+    ups = {"none": 0, "swiglu": 2}.get(config.mlp, 1)  # matrices from C to F
+    norm = c * (2 if config.norm == "layernorm" and config.bias else 1)
+    vectors = norm * (2 if ups else 1) + (2 * config.head_width if config.qk_norm else 0)
+    if config.bias or config.attention_bias:
+        vectors += a + 2 * k + c
+    if config.bias and ups:
+        vectors += ups * f + c
+    return Counts(
+        n_layers=config.n_layers,
+        block_matrices=c * (a + 2 * k) + a * c + (ups + 1 if ups else 0) * c * f,
+        block_vectors=vectors,
+        head=config.vocab_size * c,
+        embedding=0 if config.tie_embeddings else config.vocab_size * c,
+        rest=norm + (config.context_length * c if config.positions == "learned" else 0),
+    )
+
+
+def flops_per_token(config: GPTConfig) -> float:
+    """Floating-point operations of training one token, forward and backward: 6 M + 12 L A T."""
+    reach = min(config.context_length, config.window or config.context_length)
+    return 6.0 * count(config).matrices + 12.0 * config.n_layers * widths(config)[0] * reach
+
+
+def recomputed_flops_per_token(config: GPTConfig) -> float:
+    """Operations of the blocks' second forward pass when activations are recomputed: 2 M without the head, 4 L A T."""
+    return (flops_per_token(config) - 6.0 * count(config).head) / 3
