@@ -1,90 +1,203 @@
-"""Run by test_distributed.py: one process, then two joined by DDP, then by FSDP2, on the same data.
+"""Run by test_distributed.py: the same training by one process, by two and by four, joined in each way.
 
-argv: a folder. Forks before torch is used. The large batch is the two ranks' batches together.
+argv: a folder. Forks before torch is used. An update is made from the same four parts, however they are dealt out.
 """
 
+import errno
 import json
 import os
+import signal
+import socket
 import sys
+import traceback
 from pathlib import Path
 
 import torch
 import torch._dynamo  # the first optimizer imports it: once here, not in every fork
 import torch.distributed.fsdp
-from tiny import Tiny, batch, config, loss_fn, losses, validate
+import torch.distributed.tensor.parallel
+from tiny import VOCABULARY, Tiny, batch, config, fingerprint, loss_fn, losses, validate
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 
-from insideout.training import distributed
+from insideout.errors import BadInput
+from insideout.training import checkpoint, distributed, shards, tensor_parallel
+from insideout.training.distributed import gradient_norm, whole
 from insideout.training.loop import train
+from insideout.transformer.config import GPTConfig
+from insideout.transformer.generate import generate
+from insideout.transformer.model import GPT
 
 base = Path(sys.argv[1])
+PARTS = 4
+GPTS = {
+    "grouped": {"n_kv_heads": 2, "mlp": "swiglu", "n_layers": 2},
+    "one key head": {"n_kv_heads": 1, "mlp": "none", "d_ff": None, "attention_bias": True, "window": 3},
+    "biased": {"positions": "learned", "norm": "layernorm", "mlp": "gelu_tanh", "bias": True, "qk_norm": False},
+    "untied": {"positions": "alibi", "tie_embeddings": False, "n_kv_heads": 2, "d_head": 6},
+}
 
 
-def part(step: int, micro_step: int, rank: int):
-    return batch(1000 * step + 10 * micro_step + rank)  # counts differ between ranks
+def gpt(kind: str, seed: int = 0) -> GPT:
+    """A small GPT whose gains and biases are not the ones and zeros they usually start from."""
+    torch.manual_seed(seed)
+    sizes = {"vocab_size": VOCABULARY, "context_length": 12, "d_model": 16, "n_layers": 1, "n_heads": 4, "d_ff": 24}
+    model = GPT(GPTConfig(**(sizes | GPTS[kind])))
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.data += 0.3 * torch.randn_like(parameter)
+    return model
 
 
-def run(name: str, optimizer: str, parallel: str, ranks: int, steps: int = 6, resume: bool = False) -> None:
-    torch.set_num_threads(1)
-    distributed.start("cpu")
+def training(
+    name: str,
+    model: str = "tiny",
+    optimizer: str = "adamw",
+    parallel: str = "ddp",
+    resume: bool = False,
+    die: tuple[int, int] | str = "",
+) -> None:
+    """Train; `die` at a (step, rank), or while a checkpoint's files are being written."""
 
     def batch_at(step: int, micro_step: int):
-        if ranks == 2:
-            return part(step, micro_step, distributed.rank())
-        pair = [part(step, micro_step, rank) for rank in range(2)]
-        return tuple(torch.cat(both) for both in zip(*pair, strict=True))
+        if die == (step, distributed.rank()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        rank, ranks = distributed.data_rank(parallel), distributed.data_ranks(parallel)
+        share = range(rank * PARTS // ranks, (rank + 1) * PARTS // ranks)
+        parts = [batch(1000 * step + 10 * micro_step + part) for part in share]  # how many targets differs by part
+        return tuple(torch.cat(both) for both in zip(*parts, strict=True))
 
-    model = Tiny(seed=distributed.rank())  # rank 0's weights must reach everyone
-    settings = config(optimizer=optimizer, parallel=parallel, steps=steps, eval_every=3)
-    train(model, loss_fn, batch_at, settings, out=base / name, validate=validate, resume=resume)
+    def dying_write(folder: Path, tensors) -> None:
+        written(folder, tensors)
+        if die and folder.parent.name.endswith(str(die)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    written, shards.write = shards.write, dying_write
+    seed = distributed.rank()  # rank 0's weights must reach everyone
+    made = Tiny(seed=seed) if model == "tiny" else gpt(model, seed)
+    size = 2 * PARTS // distributed.data_ranks(parallel)
+    settings = config(optimizer=optimizer, parallel=parallel, steps=8, eval_every=4, batch_size=size)
+    train(made, loss_fn, batch_at, settings, out=base / name, validate=validate, resume=resume)
+    shards.write = written
 
 
-def forked(ranks: int, port: int, *arguments, **keywords) -> None:
-    children = []
+def gradients(n_ranks: int, *kinds: str) -> None:
+    """Loss, gradients, their norm and greedy text of a split GPT are those of the whole one."""
+    for kind in kinds:
+        one, many = gpt(kind), gpt(kind)
+        text = generate(one.eval(), [[1, 2, 3]], 3, temperature=0)
+        tensor_parallel.split(many, torch.device("cpu"), n_ranks)
+        totals = []
+        for model in (one, many):
+            for _ in range(2):  # gradients add up
+                loss, count = loss_fn(model.train(), batch(3))
+                (loss / count).backward()
+            totals.append(float(loss.detach()))
+        worst = abs(totals[0] - totals[1]) / totals[0]
+        expected = dict(one.named_parameters())
+        assert many.n_parameters == one.n_parameters
+        for name, parameter in many.named_parameters():
+            assert not any(place.is_partial() for place in parameter.grad.placements), name
+            right = expected[name].grad
+            worst = max(worst, float((whole(parameter.grad) - right).norm() / right.norm()))
+        norms = [gradient_norm(model.parameters(), 0) for model in (one, many)]
+        worst = max(worst, abs(norms[0] - norms[1]) / norms[0])
+        same_text = generate(many.eval(), [[1, 2, 3]], 3, temperature=0) == text
+        tell("gradients", n_ranks, kind, {"worst": worst, "same text": same_text})
+
+
+def full_disk() -> None:
+    """Rank 1 cannot write its slices: every rank hears of it, and the checkpoint before stays whole."""
+    write_data = HuggingFaceStorageWriter.write_data
+
+    def no_room(self, plan, planner):
+        if distributed.rank() == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_data(self, plan, planner)
+
+    model = gpt("grouped")
+    tensor_parallel.split(model, torch.device("cpu"), distributed.world_size())
+    folders = [checkpoint.folder_of(base / "full", step) for step in (1, 2)]
+    checkpoint.save(folders[0], model, {}, {"step": 1})
+    HuggingFaceStorageWriter.write_data = no_room
+    try:
+        checkpoint.save(folders[1], model, {}, {"step": 2})
+        said = ""
+    except BadInput as error:
+        said = str(error)
+    HuggingFaceStorageWriter.write_data = write_data
+    distributed.barrier()
+    left = [path.name for path in folders[0].parent.iterdir()]
+    again = gpt("grouped", seed=1)
+    checkpoint.load_model(again, checkpoint.load(folders[0]).model)
+    whole_again = fingerprint(again) == fingerprint(gpt("grouped"))
+    tell("full disk", distributed.rank(), {"said": said, "left": left, "whole": whole_again})
+
+
+def tell(*words) -> None:
+    with (base / f"report-{distributed.rank()}.jsonl").open("a") as file:
+        file.write(json.dumps(words) + "\n")
+
+
+def forked(ranks: int, *jobs, may_die: bool = False) -> None:
+    """Do the jobs, one after the other, in so many processes that know of each other."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    children = set()
     for rank in range(ranks):
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
+                torch.set_num_threads(1)
                 if ranks > 1:
                     os.environ |= {
                         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks),
                         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
                     }  # fmt: skip
-                run(*arguments, ranks=ranks, **keywords)
+                distributed.start("cpu")
+                for work, *arguments in jobs:
+                    work(*arguments[:-1], **arguments[-1])
                 code = 0
             except BaseException:
-                import traceback
-
                 traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(code)
-        children.append(pid)
-    statuses = [os.waitpid(pid, 0)[1] for pid in children]
-    assert statuses == [0] * ranks, (arguments, statuses)
+        children.add(pid)
+    while children:
+        pid, status = os.waitpid(-1, 0)
+        children.discard(pid)
+        if status and may_die:  # one was killed: a cluster ends the others
+            for other in children:
+                os.kill(other, signal.SIGKILL)
+        assert status == 0 or may_die, (ranks, jobs, status)
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def job(name: str, **settings):
+    return (training, name, settings)
 
 
-report = {}
-for optimizer in ("adamw", "muon"):
-    forked(1, 0, f"one-{optimizer}", optimizer, "ddp")
-    report[f"one-{optimizer}"] = losses(base / f"one-{optimizer}")
-    for parallel in ("ddp", "fsdp"):
-        name = f"{parallel}-{optimizer}"
-        forked(2, free_port(), name, optimizer, parallel)
-        report[name] = losses(base / name)
-# A checkpoint of two ranks goes on with one, and the other way round.
-forked(2, free_port(), "fsdp-adamw", "adamw", "fsdp", steps=8, resume=True)
-forked(1, 0, "one-adamw", "adamw", "ddp", steps=8, resume=True)
-report["longer-fsdp"], report["longer-one"] = losses(base / "fsdp-adamw"), losses(base / "one-adamw")
-forked(1, 0, "fsdp-muon", "muon", "ddp", steps=8, resume=True)
-forked(1, 0, "one-muon", "muon", "ddp", steps=8, resume=True)
-report["longer-moved"], report["longer-one-muon"] = losses(base / "fsdp-muon"), losses(base / "one-muon")
-print(json.dumps(report))
+optimizers = ("adamw", "muon")
+straight = [job(f"one-{each}", optimizer=each) for each in optimizers]
+forked(1, *straight, *(job(f"one-gpt-{each}", model="grouped", optimizer=each) for each in optimizers))
+two = [job(f"{way}-2-{each}", optimizer=each, parallel=way) for way in ("ddp", "fsdp") for each in optimizers]
+two += [job(f"tensor-2-{each}", model="grouped", optimizer=each, parallel="tensor") for each in optimizers]
+forked(2, *two, (gradients, 2, *GPTS, {}), (full_disk, {}))
+four = [job(f"{way}-4-muon", model="grouped", optimizer="muon", parallel=way) for way in ("fsdp", "tensor")]
+forked(4, *four, (gradients, 4, "grouped", "one key head", {}))
+
+# One run, killed again and again, that goes on each time with other processes. A checkpoint is made every 3 steps.
+moved = {"name": "moved-muon", "model": "grouped", "optimizer": "muon"}
+folder = base / "moved-muon" / "checkpoints"
+forked(2, job(**moved, parallel="fsdp", die=(4, 1)), may_die=True)
+tell("moved", sorted(path.name for path in folder.iterdir()))
+forked(4, job(**moved, parallel="tensor", resume=True, die="step-00000006"), may_die=True)
+tell("moved", sorted(path.name for path in folder.iterdir()))
+forked(1, job(**moved, resume=True, die=(6, 0)), may_die=True)
+forked(2, job(**moved, parallel="tensor", resume=True))
+tell("moved", sorted(path.name for path in folder.iterdir()))
+
+report = {path.parent.name: losses(path.parent) for path in base.glob("*/metrics.jsonl")}
+told = [json.loads(line) for path in sorted(base.glob("report-*.jsonl")) for line in path.read_text().splitlines()]
+print(json.dumps({"losses": report, "told": told}))

@@ -21,7 +21,7 @@ from insideout.training.schedule import learning_rate
         ("min_lr", 2.0), ("min_lr", -0.1), ("warmup_steps", 2001), ("warmup_steps", -1), ("weight_decay", -0.1),
         ("clip", -1.0), ("clip", float("nan")), ("beta1", 1.0), ("beta2", -0.1), ("eval_every", -1),
         ("checkpoint_every", -1), ("early_stop_patience", -1), ("seed", -1), ("decay", "step"), ("optimizer", "sgd"),
-        ("precision", "int8"), ("parallel", "tensor"),
+        ("precision", "int8"), ("parallel", "pipeline"),
     ],
 )  # fmt: skip
 def test_impossible_settings_are_refused_by_name(field, value):

@@ -140,6 +140,10 @@ def test_resuming_with_other_settings_or_model_is_refused(tmp_path):
     train(Tiny(), loss_fn, batch_at, config(steps=3), out=tmp_path)
     with pytest.raises(BadInput, match=r"has lr 0\.01, not 0\.02"):
         train(Tiny(), loss_fn, batch_at, config(steps=3, lr=0.02), out=tmp_path, resume=True)
+    with pytest.raises(BadInput, match=r"has batch_size 32, not 16"):
+        train(Tiny(), loss_fn, batch_at, config(steps=3, batch_size=16), out=tmp_path, resume=True)
+    shared = config(steps=4, batch_size=16, accumulation=4)  # an update of as many sequences
+    assert train(Tiny(), loss_fn, batch_at, shared, out=tmp_path, resume=True).step == 4
     other = Tiny()
     other.head = torch.nn.Linear(8, 12, bias=False)
     with pytest.raises(BadInput, match="another model"):

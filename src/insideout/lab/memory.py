@@ -24,6 +24,7 @@ result is an upper bound.
 Taught in book/2-building-a-transformer/07_training.md. Approach: Korthikanti et al. 2023, §4.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -267,6 +268,7 @@ def measured(work: Callable[[], object]) -> int:
     """
     from torch.profiler import ProfilerActivity, profile
 
+    gc.collect()  # what was left from before must not be freed, and so counted, meanwhile
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         result = work()
     assert seen.profiler is not None and seen.profiler.kineto_results is not None

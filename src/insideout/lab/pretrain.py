@@ -197,22 +197,37 @@ def accelerator(device: Any) -> str:
 
 
 def make_tokenizer(config: PretrainConfig, corpus: "Corpus") -> "BPETokenizer | CharacterTokenizer":
-    """The tokenizer of a corpus, learned once and kept beside the tokens."""
+    """The tokenizer of a corpus, learned once and kept beside the tokens.
+
+    Merges are learned from the part that trains, so nothing of the held-out text shapes them. A character tokenizer
+    lists all of the text's characters, since it has no other way to write one.
+    """
     from insideout.data.fetch import cache_folder
     from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer, load_tokenizer
 
     if config.tokenizer == "character":
         return CharacterTokenizer.train(corpus.chunks())
-    name = f"bpe-{config.model.vocab_size}-{corpus.fingerprint[:16]}-{code_version()}.json"
+    held_out = config.validation_fraction
+    name = f"bpe-{config.model.vocab_size}-{held_out:g}-{corpus.fingerprint[:16]}-{code_version()}.json"
     kept = cache_folder() / "tokenizers" / name
     if kept.is_file():
         try:
             return load_tokenizer(kept)
         except BadInput:
             kept.unlink(missing_ok=True)  # our own cache, damaged: learn it again
-    tokenizer = BPETokenizer.train(corpus.chunks(), config.model.vocab_size)
+    tokenizer = BPETokenizer.train(training_text(corpus, held_out), config.model.vocab_size)
     tokenizer.save(kept)
     return tokenizer
+
+
+def training_text(corpus: "Corpus", validation_fraction: float) -> Iterator[str]:
+    """The part of the text that trains, as `data.tokens.prepare` cuts it."""
+    left = int((1 - validation_fraction) * corpus.n_characters)
+    for chunk in corpus.chunks():
+        yield chunk[:left]
+        left -= len(chunk)
+        if left <= 0:
+            return
 
 
 def held_out_loss(
