@@ -29,6 +29,6 @@ def test_needs_nothing_installed(path, book_environment):
     cells = [code for _, code in CELL.findall(path.read_text(encoding="utf-8"))]
     done = subprocess.run(
         [sys.executable, "-S", "-E", "-c", RUN, str(ROOT / "src")],
-        input="\0".join(cells), env=book_environment, capture_output=True, text=True, timeout=120,
+        input="\0".join(cells), env=book_environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

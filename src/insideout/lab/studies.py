@@ -122,7 +122,7 @@ def source_of(function: Any) -> str:
         if name in found:
             continue
         try:
-            found[name] = inspect.getsource(each)
+            found[name] = text_of(each)
         except (OSError, TypeError):
             raise BadInput(f"The source of {name} cannot be read: define it in a cell or a file.") from None
         if each.__module__.startswith("insideout."):
@@ -135,6 +135,22 @@ def source_of(function: Any) -> str:
             elif isinstance(value, bool | int | float | str | tuple) or dataclasses.is_dataclass(value):
                 found[f"{each.__module__}.{used}"] = repr(value)
     return "\n".join(f"# {name}\n{found[name]}" for name in sorted(found))
+
+
+def text_of(each: Any) -> str:
+    """The source of a function or class. Python finds none for a class from a notebook's cell: then its methods'."""
+    try:
+        return inspect.getsource(each)
+    except (OSError, TypeError):
+        if not inspect.isclass(each):
+            raise
+    parts = [f"class {each.__qualname__}({', '.join(base.__qualname__ for base in each.__bases__)})"]
+    for name, member in sorted(vars(each).items()):
+        if isinstance(member, types.FunctionType) and member.__code__.co_filename != "<string>":  # not a dataclass's
+            parts.append(inspect.getsource(member))
+        elif isinstance(member, bool | int | float | str | tuple) and not name.startswith("__"):
+            parts.append(f"{name} = {member!r}")
+    return "\n".join(parts)
 
 
 def names_in(function: Any) -> set[str]:
