@@ -26,7 +26,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, book_environment: dict[str, 
     out = tmp_path_factory.mktemp("build")
     for builder in ("html", "epub"):
         command = [sys.executable, "-m", "sphinx", "-q", "-b", builder, str(BOOK), str(out / builder)]
-        done = subprocess.run(command, env=book_environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, env=book_environment, capture_output=True, text=True, timeout=1800)
         assert done.returncode == 0, done.stderr[-3000:]
         (out / f"{builder}.warnings").write_text(done.stderr)
     return out

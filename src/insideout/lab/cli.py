@@ -21,6 +21,7 @@ Transformers from the Inside Out: train, look inside, and check what you have bu
 
   train      train a GPT on text, from scratch, and write a report
   sample     let a trained model write
+  plan       say what a training run will need: memory, time and cost
   doctor     look at this machine; known trouble, each with its cure
   check      run your answers to exercises, or list your progress
   run        make a recipe's result, unless it is stored already
@@ -32,7 +33,7 @@ Transformers from the Inside Out: train, look inside, and check what you have bu
 """
 
 COMMANDS = {
-    "train": "Train", "sample": "Sample", "doctor": "Doctor", "check": "Check", "run": "MakeRecipe",
+    "train": "Train", "sample": "Sample", "plan": "MakePlan", "doctor": "Doctor", "check": "Check", "run": "MakeRecipe",
     "recipes": "Recipes",
 }  # fmt: skip
 
@@ -78,7 +79,10 @@ def run(given: list[str]) -> int:
 
 
 def parse(name: str, given: list[str]) -> Any:
-    """The command with its flags. `train` takes its defaults from the scale, or from the run that it resumes."""
+    """The command with its flags.
+
+    `train` takes its defaults from the scale, or from the run that it resumes; `plan` its sizes from the preset.
+    """
     import tyro
 
     from insideout.lab import commands
@@ -87,6 +91,8 @@ def parse(name: str, given: list[str]) -> Any:
     default = None
     if name == "train":
         default = train_defaults(given)
+    elif name == "plan":
+        default = plan_defaults(given)
     elif name in ("run", "recipes"):
         from insideout.lab.scales import scale
 
@@ -140,6 +146,22 @@ def train_defaults(given: list[str]) -> Any:
         recorded = scales.to_scale(run.about.get("scale", at), str(run.path / "config.json"))
         default = replace(default, config=run.config, out=run.path, scale=recorded)
     return default
+
+
+def plan_defaults(given: list[str]) -> Any:
+    """The model whose sizes the flags of `plan` default to: a preset, or one of about --parameters."""
+    from insideout.lab import commands, counts, plan
+
+    preset, parameters = value_of("--preset", given), value_of("--parameters", given)
+    if preset and parameters:
+        raise BadInput("--preset and --parameters were both given: give one.")
+    if not parameters:
+        return commands.MakePlan(preset=preset or "gpt2", model=plan.preset(preset or "gpt2"))
+    try:
+        wanted = float(parameters)
+    except ValueError:
+        raise BadInput(f"--parameters is {parameters!r}; it must be a number, such as 7e9.") from None
+    return commands.MakePlan(preset="", parameters=wanted, model=counts.shape_of(wanted))
 
 
 def value_of(flag: str, given: list[str]) -> str:

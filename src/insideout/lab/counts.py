@@ -11,8 +11,10 @@ Taught in book/2-building-a-transformer/00_introduction.md and 06_complete_model
 Chowdhery et al. 2022, appendix B.
 """
 
+import math
 from dataclasses import dataclass
 
+from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
 
 
@@ -82,3 +84,35 @@ def flops_per_token(config: GPTConfig) -> float:
 def recomputed_flops_per_token(config: GPTConfig) -> float:
     """Operations of the blocks' second forward pass when activations are recomputed: 2 M without the head, 4 L A T."""
     return (flops_per_token(config) - 6.0 * count(config).head) / 3
+
+
+def shape_of(n_parameters: float, vocab_size: int = 50_304, context_length: int = 2048) -> GPTConfig:
+    """A GPT of about so many parameters, with the default choices and a width of about 100 times its depth.
+
+    Heads are 64 wide, 128 from a width of 1,024 on. Raises BadInput for a number that the vocabulary would use up.
+    Source of the proportion: Kaplan et al. 2020, §3.1, which finds the loss to depend little on it.
+    """
+    if not (math.isfinite(n_parameters) and n_parameters >= 4 * vocab_size * 64):
+        raise BadInput(
+            f"{n_parameters:g} parameters are too few for a vocabulary of {vocab_size:,}: give at least "
+            f"{4 * vocab_size * 64:,}, or the sizes one by one."
+        )
+
+    def shape(width: int, layers: int) -> GPTConfig:
+        heads = width // (128 if width >= 1024 else 64)
+        return GPTConfig(vocab_size, context_length, d_model=width, n_layers=layers, n_heads=heads)
+
+    def badness(config: GPTConfig) -> float:
+        """Being 3% off in size is as bad as a proportion off by e."""
+        off = abs(math.log(count(config).total / n_parameters)) / 0.03
+        return off + abs(math.log(config.d_model / config.n_layers / 100))
+
+    multiples = range(64, int((n_parameters / 12) ** 0.5) + 64, 64)
+    found = []
+    for width in multiples:
+        if width % (64 if width < 1024 else 256 if width < 4096 else 1024):  # so that heads can be dealt out
+            continue
+        layers = (n_parameters - vocab_size * width) / (12 * width**2)
+        if 0.5 <= layers <= 1000:
+            found.append(shape(width, round(layers)))
+    return min(found, key=badness)

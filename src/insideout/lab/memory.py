@@ -1,4 +1,4 @@
-"""How many bytes training a GPT takes on one device: a formula for every part, checked against what torch allocates.
+"""How many bytes training a GPT takes on one device: a formula for every part. What it takes: allocations.py.
 
 Always there, for N parameters: 4N, and the optimizer's 8N, with Muon 4 less for each number in a hidden matrix.
 Gradients take 4N once all are made, throughout when they accumulate over several batches.
@@ -24,8 +24,6 @@ result is an upper bound.
 Taught in book/2-building-a-transformer/07_training.md. Approach: Korthikanti et al. 2023, §4.
 """
 
-import gc
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Literal
@@ -65,6 +63,11 @@ class Load:
                         f"{name} {size} cannot be dealt out to {self.n_devices} devices: choose parallel fsdp, or a "
                         f"number of devices that divides {size}."
                     )
+            if self.config.kv_heads % self.n_devices and self.n_devices % self.config.kv_heads:
+                raise BadInput(
+                    f"n_kv_heads {self.config.kv_heads} and {self.n_devices} devices do not divide each other: choose "
+                    "parallel fsdp, or another number of devices."
+                )
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def moments(load: Load) -> dict[str, Memory]:
     loss          all that was kept; the log-probabilities and the two gradients made from them, 12V a token
     last block    what all blocks kept, and the working space of one; the head's gradient
     first block   what one block kept, and the gradients of the others
-    embedding     all gradients; a matrix that is head and embedding has two until they are added
+    embedding     all gradients; a matrix that is head and embedding has one from each use, and then their sum
     update        all gradients, and the optimizer's working space
     """
     b = Bytes(load)
@@ -127,9 +130,10 @@ def moments(load: Load) -> dict[str, Memory]:
         late = moment(held + head + (behind + 1) * made, kept_now, working=b.attention_work, **common)
         return max(early, late, key=lambda each: each.total)
 
-    second = b.head if load.config.tie_embeddings else 0.0 if not held else b.embedding  # numbers with two gradients
-    if held and load.config.tie_embeddings:
-        second *= 2
+    if load.config.tie_embeddings:  # a gradient from each use, and their sum, one of them counted already
+        more = (3 if held else 2) * b.head
+    else:
+        more = b.embedding if held else 0.0  # the new one, before it is added
     return {
         "loss": moment(
             held,
@@ -140,7 +144,7 @@ def moments(load: Load) -> dict[str, Memory]:
         ),
         "last block": in_block(before, one_copy if again else b.copies, 0),
         "first block": in_block(0.0, one_copy, layers - 1),
-        "embedding": moment(b.all_gradients + 4 * second, working=b.residual, exchange=b.exchange_outside),
+        "embedding": moment(b.all_gradients + 4 * more, working=b.residual, exchange=b.exchange_outside),
         "update": moment(b.all_gradients, working=b.update_work, exchange=b.exchange_at_rest),
     }
 
@@ -259,23 +263,3 @@ class Bytes:
     def exchange_in_block(self) -> float:
         """FSDP: also this block's weights and whole gradients, the next one's weights, the last one's gradients."""
         return self.exchange_outside + (3 * 4.0 * self.block if self.owners > 1 else 0.0)
-
-
-def measured(work: Callable[[], object]) -> int:
-    """The most bytes of CPU memory that torch had allocated at once during `work`, beyond those before it.
-
-    By the allocator's own account: every tensor and every buffer of a kernel, to the byte, the same on each run.
-    """
-    from torch.profiler import ProfilerActivity, profile
-
-    gc.collect()  # what was left from before must not be freed, and so counted, meanwhile
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        result = work()
-    assert seen.profiler is not None and seen.profiler.kineto_results is not None
-    events = [each for each in seen.profiler.kineto_results.events() if each.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(events, key=lambda each: each.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    del result
-    return most

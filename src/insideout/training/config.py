@@ -17,7 +17,7 @@ class TrainConfig:
     steps: int = 2000
     """How many times the weights are updated."""
     batch_size: int = 32
-    """Sequences in one forward pass, on each device."""
+    """Sequences in one forward pass, on each device; with parallel tensor, on all of them together."""
     accumulation: int = 1
     """Forward passes whose gradients are added up before one update."""
     lr: float = 1e-3
@@ -44,8 +44,8 @@ class TrainConfig:
     """Number format of the matrix products. auto: bfloat16 where this device is measured to be faster with it."""
     compile: bool = False
     """Compile the model with torch.compile: slow to start, faster from then on."""
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    """Under torchrun: a whole copy of the model on each device (ddp), or a slice of it (fsdp)."""
+    parallel: Literal["ddp", "fsdp", "tensor"] = "ddp"
+    """Under torchrun, each device has a copy of the model (ddp), slices of weights (fsdp) or some heads (tensor)."""
     eval_every: int = 100
     """Steps between measurements on held-out data. 0: only after the last step."""
     checkpoint_every: int = 500
@@ -76,7 +76,7 @@ class TrainConfig:
             "decay": ("cosine", "linear"),
             "optimizer": ("adamw", "muon"),
             "precision": ("auto", "float32", "bfloat16", "float16"),
-            "parallel": ("ddp", "fsdp"),
+            "parallel": ("ddp", "fsdp", "tensor"),
         }
         for name, allowed in choices.items():
             self._require(name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))

@@ -1,14 +1,18 @@
-"""Several devices, one run: torchrun starts the processes, torch's DDP or FSDP2 joins them.
+"""Several devices, one run: torchrun starts the processes, torch's DDP, FSDP2 or tensor parallelism joins them.
 
-DDP keeps a whole copy of the model on each device and averages the gradients; FSDP2 keeps a slice of every
-weight on each and gathers them layer by layer. Both give the mean over ranks of each rank's gradient; the loop
-turns that mean into the gradient of the loss per token over all ranks (see loop.py). With one process every
-function here does nothing. Sources: Li et al. 2020 (DDP); Zhao et al. 2023 (FSDP).
+                keeps on each device           computes on each device      exchanges
+    ddp         the whole model                its own batch                gradients
+    fsdp        a slice of every weight        its own batch                weights, layer by layer, and gradients
+    tensor      a slice of every matrix        its heads, the same batch    activations (see tensor_parallel.py)
+
+DDP and FSDP2 give the mean over ranks of each rank's gradient; the loop turns that mean into the gradient of the
+loss per token over all ranks (see loop.py). With one process every function here does nothing.
+Taught in book/2-building-a-transformer/07_training.md. Sources: Li et al. 2020 (DDP); Zhao et al. 2023 (FSDP).
 """
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -41,6 +45,16 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def data_ranks(parallel: str) -> int:
+    """How many different batches a micro step has, one for each process; with "tensor" all work on the same."""
+    return 1 if parallel == "tensor" else world_size()
+
+
+def data_rank(parallel: str) -> int:
+    """Which of them is this process's, 0 to data_ranks(parallel) - 1."""
+    return 0 if parallel == "tensor" else rank()
+
+
 def is_main() -> bool:
     """True on the one process that writes files."""
     return rank() == 0
@@ -61,13 +75,46 @@ def total(values: list[float], device: torch.device) -> list[float]:
     return [float(value) for value in tensor.tolist()]
 
 
+def everyone(work: Callable[[], None]) -> None:
+    """Do `work` and wait for the others. An OSError on one process is an OSError on all, so that none waits forever."""
+    mine: OSError | None = None
+    try:
+        work()
+    except OSError as error:
+        mine = error
+    on_gpu = world_size() > 1 and dist.get_backend() == "nccl"
+    [failed] = total([float(mine is not None)], torch.device("cuda" if on_gpu else "cpu"))
+    if mine is not None:
+        raise mine
+    if failed:
+        raise OSError("another process could not write its part")
+
+
+def same_everywhere(batch: Any) -> Any:
+    """Rank 0's numbers in the tensors of a batch, which may lie in tuples, lists and dicts; shapes must agree."""
+    if isinstance(batch, Tensor):
+        dist.broadcast(batch, src=0)
+    elif isinstance(batch, tuple | list):
+        for part in batch:
+            same_everywhere(part)
+    elif isinstance(batch, dict):
+        for part in batch.values():
+            same_everywhere(part)
+    return batch
+
+
+def same_weights(model: nn.Module) -> None:
+    """Everyone starts from rank 0's weights. (DDP does this by itself.)"""
+    for tensor in [*model.parameters(), *model.buffers()]:
+        dist.broadcast(tensor.data, src=0)
+
+
 def shard(model: nn.Module, device: torch.device) -> None:
     """FSDP2, in place: each entry of a ModuleList (a block) is gathered on its own, the rest together."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    for tensor in [*model.parameters(), *model.buffers()]:
-        dist.broadcast(tensor.data, src=0)  # DDP does this too: everyone starts from rank 0's weights
+    same_weights(model)
     mesh = init_device_mesh(device.type, (world_size(),))
     for module in list(model.modules()):
         if isinstance(module, nn.ModuleList):
@@ -83,15 +130,15 @@ def replicate(model: nn.Module, device: torch.device) -> nn.Module:
 
 @contextlib.contextmanager
 def gradient_sync(runner: nn.Module, now: bool) -> Iterator[None]:
-    """Exchange gradients in this backward pass only if `now`: once per update is enough."""
+    """DDP exchanges gradients in this backward pass only if `now`: once per update is enough.
+
+    FSDP does so each time: until then it would hold the whole gradient on each device, which it is there to avoid.
+    """
     if isinstance(runner, DistributedDataParallel) and not now:
         with runner.no_sync():
             yield
-        return
-    choose_sync: Any = getattr(runner, "set_requires_gradient_sync", None)  # FSDP2's switch
-    if choose_sync is not None:
-        choose_sync(now)
-    yield
+    else:
+        yield
 
 
 def whole(tensor: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from insideout.errors import BadInput
-from insideout.training import checkpoint, distributed, precision
+from insideout.training import checkpoint, distributed, precision, tensor_parallel
 from insideout.training.config import TrainConfig
 from insideout.training.interrupt import Interrupted, catching_signals
 from insideout.training.metrics import MetricsFile
@@ -45,7 +45,7 @@ def train(
     """Update `model` in place, config.steps times; write out/metrics.jsonl and out/checkpoints.
 
     `batch_at(step, micro_step)` gives a batch of tensors (steps count from 0; under torchrun it should differ by
-    `distributed.rank()`); `loss_fn(model, batch)` gives (sum of the losses, how many there were).
+    `distributed.data_rank(config.parallel)`); `loss_fn(model, batch)` gives (sum of the losses, how many there were).
     `on_event` gets each record of the metrics. Raises Interrupted on Ctrl-C, BadInput on a directory in use, a
     checkpoint that does not fit, a full disk or a loss that is not finite.
     """
@@ -59,6 +59,8 @@ def train(
     many = distributed.world_size() > 1
     if many and config.parallel == "fsdp":
         distributed.shard(model, device)
+    if many and config.parallel == "tensor":
+        tensor_parallel.split(model, device, distributed.world_size())
     optimizers = Optimizers(model, config)
     scale = precision.LossScale("float32")
     result = TrainResult()
@@ -77,7 +79,8 @@ def train(
     def save() -> None:
         if metrics is not None:
             metrics.sync()
-        state = {"result": dataclasses.asdict(result), "config": dataclasses.asdict(config)}
+        state: dict[str, Any] = {"result": dataclasses.asdict(result), "config": dataclasses.asdict(config)}
+        state["data_ranks"] = distributed.data_ranks(config.parallel)
         state["loss_scale"] = {"value": scale.value, "good": scale.good}
         checkpoint.save(checkpoint.folder_of(out, result.step), model, optimizers.tensors(), state)
 
@@ -140,10 +143,12 @@ def accumulate(
     """Leave the step's gradient in the parameters; give (mean loss, count, was Ctrl-C pressed on any rank)."""
     runner.train()
     loss_sum, count, unit = 0.0, 0.0, 1.0
-    ranks = distributed.world_size()
+    ranks, data_ranks = distributed.world_size(), distributed.data_ranks(config.parallel)
     for micro_step in range(config.accumulation):
-        torch.manual_seed(step_seed(config.seed, result.step, micro_step, distributed.rank()))
+        torch.manual_seed(step_seed(config.seed, result.step, micro_step, distributed.data_rank(config.parallel)))
         batch = to_device(batch_at(result.step, micro_step), device)
+        if data_ranks < ranks:
+            batch = distributed.same_everywhere(batch)
         with distributed.gradient_sync(runner, now=micro_step == config.accumulation - 1):
             with precision.autocast(result.precision, device):
                 part_sum, part_count = loss_fn(runner, batch)
@@ -156,12 +161,13 @@ def accumulate(
     loss_sum, count, asked = distributed.total([loss_sum, count, float(interrupted())], device)
     if count == 0:
         raise BadInput(f"No token of step {result.step + 1} has a loss: every target in its batches is masked.")
-    factor = unit * ranks / (count * scale.value)  # ranks: DDP and FSDP gave the mean over them, not the sum
+    # ranks: DDP and FSDP gave the mean over them, not the sum; with tensor parallelism each of them counted all tokens.
+    factor = unit * ranks / (count * scale.value)
     if factor != 1:
         for parameter in runner.parameters():
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
-    return loss_sum / count, count, asked > 0
+    return loss_sum / count, count * data_ranks / ranks, asked > 0
 
 
 def evaluate(

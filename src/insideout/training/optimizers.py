@@ -55,12 +55,16 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     same_shape[parameter.shape].append(parameter)
-            for shape, parameters in same_shape.items():  # equal shapes go through Newton-Schulz together
-                directions = torch.stack([whole(self._direction(p, group["momentum"])) for p in parameters])
-                scale = max(1.0, shape[0] / shape[1]) ** 0.5
-                for parameter, update in zip(parameters, orthogonalise(directions), strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(like(update, parameter), alpha=-group["lr"] * scale)
+            for parameters in same_shape.values():  # equal shapes go through Newton-Schulz together
+                self._move(parameters, group)
+
+    def _move(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """One step of several matrices of one shape."""
+        directions = torch.stack([whole(self._direction(p, group["momentum"])) for p in parameters])  # (N, R, C)
+        scale = max(1.0, directions.shape[1] / directions.shape[2]) ** 0.5
+        for parameter, update in zip(parameters, orthogonalise(directions), strict=True):
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            parameter.add_(like(update, parameter), alpha=-group["lr"] * scale)
 
     def _direction(self, parameter: Tensor, beta: float) -> Tensor:
         """Nesterov's look ahead: the momentum after this gradient, and this gradient once more."""
@@ -113,9 +117,9 @@ class Optimizers:
             part.zero_grad(set_to_none=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All state, under "parameter name/quantity"."""
+        """All state, under "parameter name/quantity"; cut over the processes as its parameter is."""
         return {
-            f"{self.names[parameter]}/{quantity}": whole(value)
+            f"{self.names[parameter]}/{quantity}": value
             for part in self.parts
             for parameter, state in part.state.items()
             for quantity, value in state.items()
@@ -123,10 +127,17 @@ class Optimizers:
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `tensors` gave, in place of the present state."""
+        for key, place in self.blank(tensors).items():
+            place.copy_(like(tensors[key], place))
+
+    def blank(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Replace the present state by zeros of these names and shapes, and give them, to be filled in place.
+
+        Of `tensors` only names and shapes count. BadInput, and nothing replaced, when one does not fit.
+        """
         owner = {p: part for part in self.parts for group in part.param_groups for p in group["params"]}
         parameters = {name: parameter for parameter, name in self.names.items()}
-        for part in self.parts:
-            part.state.clear()
+        found: list[tuple[str, Tensor, str]] = []
         for key, value in tensors.items():
             name, _, quantity = key.rpartition("/")
             if name not in parameters:
@@ -135,8 +146,17 @@ class Optimizers:
             expected = ("momentum",) if isinstance(owner[parameter], Muon) else ("step", "exp_avg", "exp_avg_sq")
             if quantity not in expected or (quantity != "step" and value.shape != parameter.shape):
                 raise BadInput(f"The optimizer's state {key} {tuple(value.shape)} does not fit this optimizer.")
-            placed = value.to(parameter.device) if quantity == "step" else like(value, parameter)
-            owner[parameter].state[parameter][quantity] = placed.clone()
+            found.append((key, parameter, quantity))
+        for part in self.parts:
+            part.state.clear()
+        blank: dict[str, Tensor] = {}
+        for key, parameter, quantity in found:
+            if quantity == "step":
+                zeros = torch.zeros((), dtype=tensors[key].dtype, device=parameter.device)
+            else:
+                zeros = torch.zeros_like(parameter)
+            owner[parameter].state[parameter][quantity] = blank[key] = zeros
+        return blank
 
 
 def parameter_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

@@ -1,7 +1,8 @@
 """What a run must remember to go on as if it had never stopped, and the checks that it may.
 
 Every random choice of a step is seeded by (seed, step), so there is no generator to save: weights, the optimizers'
-state, the step's number and the number format are all there is.
+state, the step's number and the number format are all there is. It may go on with another number of processes and
+another way of joining them; batch_size and accumulation may then change too, if an update has as many sequences.
 """
 
 import hashlib
@@ -11,8 +12,9 @@ from pathlib import Path
 from torch import nn
 
 from insideout.errors import BadInput
-from insideout.training import checkpoint, precision
+from insideout.training import checkpoint, precision, shards
 from insideout.training.config import TrainConfig
+from insideout.training.distributed import data_ranks
 from insideout.training.optimizers import Optimizers
 
 MAY_CHANGE = ("steps", "eval_every", "checkpoint_every", "early_stop_patience", "compile", "precision", "parallel")
@@ -36,22 +38,37 @@ class TrainResult:
 def restore(
     saved: Path, model: nn.Module, optimizers: Optimizers, config: TrainConfig
 ) -> tuple[TrainResult, precision.LossScale]:
-    """Put model and optimizers back to where the checkpoint was made."""
-    found = checkpoint.load(saved)
+    """Put model and optimizers back to where the checkpoint was made; all processes call this together."""
+    state = checkpoint.load_state(saved)
     try:
-        result = TrainResult(**found.state["result"])
-        before = TrainConfig(**found.state["config"])
+        result = TrainResult(**state["result"])
+        before = TrainConfig(**state["config"])
         scale = precision.LossScale(result.precision)
-        scale.value, scale.good = found.state["loss_scale"]["value"], found.state["loss_scale"]["good"]
+        scale.value, scale.good = state["loss_scale"]["value"], state["loss_scale"]["good"]
     except (KeyError, TypeError) as error:
         raise BadInput(f"{saved / 'state.json'} lacks {error}: it is from another version of this library.") from error
+    may_change: tuple[str, ...] = MAY_CHANGE
+    if sequences(before, state.get("data_ranks", 1)) == sequences(config, data_ranks(config.parallel)):
+        may_change += ("batch_size", "accumulation")
     for field in fields(config):
         then, now = getattr(before, field.name), getattr(config, field.name)
-        if then != now and field.name not in MAY_CHANGE:
+        if then != now and field.name not in may_change:
             raise BadInput(f"The run in {saved.parents[1]} has {field.name} {then}, not {now}: resume it with {then}.")
-    checkpoint.load_model(model, found.model)
-    optimizers.load_tensors(found.optimizer)
+    if checkpoint.is_sliced(saved):  # every process reads what it needs, and no more
+        weights = checkpoint.fitting(model, shards.describe(saved / "model"))
+        moments = optimizers.blank(shards.describe(saved / "optimizer"))
+        shards.read(saved / "model", weights)
+        shards.read(saved / "optimizer", moments)
+    else:
+        found = checkpoint.load(saved)
+        checkpoint.load_model(model, found.model)
+        optimizers.load_tensors(found.optimizer)
     return result, scale
+
+
+def sequences(config: TrainConfig, data_ranks: int) -> int:
+    """How many sequences one update is made from."""
+    return config.batch_size * config.accumulation * data_ranks
 
 
 def check_folder(out: Path, resume: bool) -> None:
