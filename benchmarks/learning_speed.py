@@ -254,14 +254,14 @@ def seeded(
     return model, TrainConfig(**settings)
 
 
-def steps_that_fit(make: Maker, data: TokenData, vocab_size: int, seconds: float, probe: int = 30) -> int:
-    """How many steps fit into `seconds`, from timing two short runs: their difference leaves out the start."""
-    spent = []
-    for steps in (probe, 3 * probe):
+def steps_that_fit(make: Maker, data: TokenData, vocab_size: int, seconds: float) -> int:
+    """How many steps fit into `seconds`, from a rehearsal of up to a minute after a first short guess."""
+    each = 0.1
+    for rehearsal in (3.0, min(60.0, seconds / 2)):
+        steps = max(20, int(rehearsal / each))
         model, config = seeded(make, data, vocab_size, seed=1234, steps=steps)
-        spent.append(run(model, config, data, grow=True)["seconds"])
-    each = (spent[1] - spent[0]) / (2 * probe)
-    return max(1, int(0.92 * seconds / each))  # a clock that is a little too slow must not give us time
+        each = run(model, config, data, grow=True)["seconds"] / steps
+    return max(1, int(0.95 * seconds / each))  # a clock that is a little too slow must not give us time
 
 
 def measured(make: Maker, data: TokenData, vocab_size: int, seed: int, steps: int | None) -> dict[str, float]:

@@ -22,7 +22,7 @@ def runs(tmp_path_factory):
     """The folder of all runs, their losses by name, and what the processes told of themselves."""
     folder = tmp_path_factory.mktemp("runs")
     child = Path(__file__).with_name("several_ranks.py")
-    done = subprocess.run([sys.executable, str(child), str(folder)], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, str(child), str(folder)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return folder, *json.loads(done.stdout).values()
 

@@ -110,9 +110,8 @@ def moments(load: Load) -> dict[str, Memory]:
     b = Bytes(load)
     layers, again = load.config.n_layers, load.checkpoint_activations
     held = b.all_gradients if load.accumulation > 1 else 0.0
-    head = (
-        4 * b.head if load.config.tie_embeddings or not held else 0.0
-    )  # tied: held back until the embedding's is there
+    tied = load.config.tie_embeddings
+    head = 4 * b.head if tied or not held else 0.0  # a tied one waits until the embedding's is there
     one_copy, head_copy = b.copies / layers, 2 * b.head if b.low else 0.0
     before = (layers - 1) * (b.residual if again else b.block_keeps)  # by all blocks but the one under way
     under_way = b.block_keeps + (b.residual if again else 0.0)
@@ -130,7 +129,7 @@ def moments(load: Load) -> dict[str, Memory]:
         late = moment(held + head + (behind + 1) * made, kept_now, working=b.attention_work, **common)
         return max(early, late, key=lambda each: each.total)
 
-    if load.config.tie_embeddings:  # a gradient from each use, and their sum, one of them counted already
+    if tied:  # a gradient from each use, and their sum, one of them counted already
         more = (3 if held else 2) * b.head
     else:
         more = b.embedding if held else 0.0  # the new one, before it is added
@@ -206,9 +205,8 @@ class Bytes:
         if config.mlp == "none":
             return 0.0
         twice = self.c * config.d_model if self.low and config.mlp == "swiglu" else 0
-        return (
-            self.norm + twice + self.c * (4 if config.mlp == "swiglu" else 2) * config.ff_width / self.share
-        ) * self.tokens
+        hidden = self.c * (4 if config.mlp == "swiglu" else 2) * config.ff_width / self.share
+        return (self.norm + twice + hidden) * self.tokens
 
     @property
     def block_keeps(self) -> float:

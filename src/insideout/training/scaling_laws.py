@@ -108,12 +108,10 @@ def fit(
         return huber(residuals / delta, 1.0)  # δ² times less; near 1, or the search would stop too early
 
     if start is None:
-        lowest = log_l.min()
-        thetas = [
-            starting_point(lowest, *guess) for guess in product((0.3, 0.6, 0.9), (0.1, 0.4, 1.0), (0.1, 0.4, 1.0))
-        ]
+        thetas = [starting_point(log_l.min(), *guess) for guess in product((0.3, 0.8), (0.2, 0.7), (0.2, 0.7))]
     else:
         e, a_size, a, b_size, b = torch.tensor(astuple(start), dtype=torch.float64).log()
+        e = torch.maximum(e, log_l.min() - 3)  # not at 0, where log E has no slope and E could never come back
         thetas = [[float(x) for x in (e, a_size - a.exp() * n_mean, a, b_size - b.exp() * d_mean, b)]]
     theta, _ = minimise(objective, thetas)
     e, a_size, a, b_size, b = theta.tolist()

@@ -16,6 +16,7 @@ Used from book/2-building-a-transformer/07_training.md on.
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -37,8 +38,7 @@ def write(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         save(dict(tensors), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
     except CheckpointException as error:
-        reasons = [reason for reason, _ in error.failures.values()]
-        raise next((each for each in reasons if isinstance(each, OSError)), OSError(str(reasons[0]))) from error
+        raise reason(error.failures) from error
 
 
 def describe(folder: Path) -> dict[str, Tensor]:
@@ -75,8 +75,16 @@ def read(folder: Path, tensors: Mapping[str, Tensor], alone: bool = False) -> No
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")
             load(places, storage_reader=reader, no_dist=alone or world_size() == 1)
-    except (OSError, ValueError, SafetensorError, CheckpointException) as error:
+    except CheckpointException as error:
+        raise damaged(folder.parent, reason(error.failures)) from error
+    except (OSError, ValueError, SafetensorError) as error:
         raise damaged(folder.parent, error) from error
+
+
+def reason(failures: Mapping[int, tuple[BaseException, Any]]) -> BaseException:
+    """Of what went wrong on each process, a trouble with the disk, or else the first."""
+    found = [error for error, _ in failures.values()]
+    return next((error for error in found if isinstance(error, OSError)), found[0])
 
 
 def damaged(checkpoint: Path, error: BaseException) -> BadInput:
