@@ -10,7 +10,12 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 # What MathJax knows and latex2mathml does not, in words of the latter.
-SAME = [(r"\\operatorname\*?\{([^{}]*)\}", r"\\text{\1}"), (r"\\!", ""), (r"\\dots\b", r"\\ldots")]
+SAME = [
+    (r"\\operatorname\*?\{([^{}]*)\}", r"\\text{\1}"),
+    (r"\\!", ""),
+    (r"\\dots\b", r"\\ldots"),
+    (r"\\(begin|end)\{aligned\}", r"\\\1{split}"),
+]
 
 
 def to_mathml(tex: str, display: str) -> str:
