@@ -61,6 +61,7 @@ def heat_maps(*maps: Map, digits: int = 2, across: int = 2) -> None:
         if any(len(name) > 4 for name in each.columns):
             axes.tick_params(axis="x", labelrotation=45)
         axes.tick_params(length=0)
+        axes.grid(visible=False)
         axes.spines[:].set_visible(False)
         axes.set_title(f"{each.title}   {n_rows}×{n_columns}", fontsize=10)
     for axes in [panel for row in panels for panel in row][len(maps) :]:
