@@ -102,7 +102,7 @@ def run_pretrain(
     latest_sample: list[str] = []
 
     def batch_at(step: int, micro_step: int) -> Any:
-        rank = distributed.rank()
+        rank = distributed.data_rank(config.train.parallel)
         return sample_batch(data.train, step, config.train.batch_size, length, config.train.seed, micro_step, rank)
 
     def validate(model: "nn.Module") -> float:
@@ -123,11 +123,12 @@ def run_pretrain(
         resume=going_on, device=device,
     )  # fmt: skip
     run = Run(out)
+    tell({"kind": "note", "text": "Measuring all of the held-out text"})
+    model.eval()
+    loss = held_out_loss(model, data.validation, length, config.train.batch_size, 0)  # by all: each may hold a slice
     if distributed.is_main():
-        tell({"kind": "note", "text": "Measuring all of the held-out text"})
-        model.eval()
-        loss = held_out_loss(model, data.validation, length, config.train.batch_size, 0)
-        seen = result.step * config.train.batch_size * config.train.accumulation * length * distributed.world_size()
+        per_step = config.train.batch_size * config.train.accumulation * distributed.data_ranks(config.train.parallel)
+        seen = result.step * per_step * length
         ended = dataclasses.asdict(result) | {
             "validation_loss": loss,
             "bits_per_byte": loss * bits,
