@@ -11,7 +11,6 @@ steps first. What it has beyond `GPTConfig`, each put in the place of one of GPT
     head           15 tanh(logits / 15)                          no score can run away (Gemma 2)
     start          attention's output, the MLP's output and the head are 0: every layer begins as the identity
     attention      two batched products and a softmax, which a CPU does faster than the fused kernel in bfloat16
-    relu²          its backward pass from the saved relu alone: one pass over memory where autograd makes four
     Muon           its matrix products in bfloat16, as on a GPU
     norms          LayerNorm without weights, also for queries and keys: one kernel where RMSNorm's gradient is many
 
@@ -45,7 +44,6 @@ from insideout.training.loop import train
 from insideout.transformer.attention import CausalSelfAttention, Reach
 from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.feed_forward import FeedForward
 from insideout.transformer.loss import next_token_loss
 from insideout.transformer.model import GPT
 from insideout.transformer.positions import rotate
@@ -106,29 +104,6 @@ class CappedHead(nn.Linear):
         return 15 * torch.tanh(super().forward(x).float() / 15)
 
 
-class ReluSquared(torch.autograd.Function):
-    """relu(h)², whose gradient is 2 relu(h): nothing but relu(h) is kept."""
-
-    @staticmethod
-    def forward(ctx: Any, h: Tensor) -> Tensor:
-        positive = h.clamp_min(0)
-        ctx.save_for_backward(positive)
-        return positive * positive
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (positive,) = ctx.saved_tensors
-        return (gradient * positive).mul_(2)
-
-
-class QuickFeedForward(FeedForward):
-    """The library's layer with `ReluSquared`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        squared: Tensor = ReluSquared.apply(self.up(x))  # type: ignore[no-untyped-call]
-        return self.dropout(self.down(squared))
-
-
 class QuickAttention(CausalSelfAttention):
     """The library's layer with the readable formula, in batched products that bfloat16 speeds up."""
 
@@ -185,7 +160,7 @@ def ours(vocab_size: int, width: int = 128, n_layers: int = 4, dropout: float = 
     nn.init.zeros_(model.head.weight)
     model.norm = nn.LayerNorm(width, elementwise_affine=False)
     for layer, block in enumerate(model.blocks):
-        block.attention, block.feed_forward = QuickAttention(shape, layer), QuickFeedForward(shape)
+        block.attention = QuickAttention(shape, layer)
         nn.init.normal_(block.attention.query_key_value.weight, std=0.5 * width**-0.5)
         nn.init.normal_(block.feed_forward.up.weight, std=0.5 * width**-0.5)
         nn.init.zeros_(block.attention.output.weight)
@@ -201,7 +176,7 @@ def ours(vocab_size: int, width: int = 128, n_layers: int = 4, dropout: float = 
 
 def longer(vocab_size: int) -> tuple[GPT, TrainConfig]:
     """What is trained for minutes: wider and deeper, and with dropout, since it reads the text several times."""
-    return ours(vocab_size, width=192, n_layers=5, dropout=0.1)
+    return ours(vocab_size, width=192, n_layers=5, dropout=0.2)
 
 
 def batches(

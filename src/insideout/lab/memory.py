@@ -6,9 +6,9 @@ Gradients take 4N once all are made, throughout when they accumulate over severa
 Kept by the forward pass for the backward pass, for each of B·T tokens. The residual stream has 4 bytes a number, what
 matrix products read and write has c: 4 in float32, 2 otherwise. A = H·D, K = G·D, F hidden units, V vocabulary:
 
-    norm            rmsnorm 8C + 4, layernorm 4C + 8, and cC handed on (twice to swiglu unless in float32)
+    norm            rmsnorm 4C + 4, layernorm 4C + 8, and cC handed on (twice to swiglu unless in float32)
     attention       queries, keys, values and output of the fused kernel 4cA, and its sums 4H
-                    QK-norm: 4(A + K), twice unless in float32, 4(H + G), and cA for an output laid out again
+                    QK-norm: 4(H + G); unless in float32 also 8(A + K), and cA for an output laid out again
                     c(A + 2K) instead of those of the above that are still views into the fused product
     feed-forward    gelu, relu² 2cF, swiglu 4cF
     loss            4V; and once, unless in float32, 2 bytes for each number in a matrix: its copy in that precision
@@ -82,7 +82,7 @@ class Memory:
     activations: float = 0.0
     """Kept by the blocks and the last norm."""
     logits: float = 0.0
-    """Log-probabilities, and the two gradients made from them."""
+    """Logits, and their powers, which become their gradient."""
     exchange: float = 0.0
     """Weights gathered from other processes, and buckets in which gradients travel."""
     working: float = 0.0
@@ -101,7 +101,7 @@ def peak(load: Load) -> tuple[str, Memory]:
 def moments(load: Load) -> dict[str, Memory]:
     """Memory at the moments of a step of which one is the peak.
 
-    loss          all that was kept; the log-probabilities and the two gradients made from them, 12V a token
+    loss          all that was kept; the logits and their powers, 8V a token, unless in float32 10V
     last block    what all blocks kept, and the working space of one; the head's gradient
     first block   what one block kept, and the gradients of the others
     embedding     all gradients; a matrix that is head and embedding has one from each use, and then their sum
@@ -138,7 +138,7 @@ def moments(load: Load) -> dict[str, Memory]:
             held,
             before + (b.residual if again else b.block_keeps) + b.last_norm,
             (0.0 if again else b.copies) + head_copy,
-            logits=12.0 * load.config.vocab_size * b.tokens,
+            logits=(10.0 if b.low else 8.0) * load.config.vocab_size * b.tokens,
             exchange=b.exchange_outside,
         ),
         "last block": in_block(before, one_copy if again else b.copies, 0),
@@ -174,7 +174,7 @@ class Bytes:
     @cached_property
     def norm(self) -> float:
         """A token: what a norm keeps, and what it hands on to matrices."""
-        own = 8 * self.config.d_model + 4 if self.config.norm == "rmsnorm" else 4 * self.config.d_model + 8
+        own = 4 * self.config.d_model + 4 if self.config.norm == "rmsnorm" else 4 * self.config.d_model + 8
         return own + self.c * self.config.d_model
 
     @property
@@ -193,7 +193,7 @@ class Bytes:
         if views or not grouped or (config.qk_norm and not self.low):
             keeps += c * (a + 2 * k)
         if config.qk_norm:
-            keeps += 4 * (self.heads + self.kv_heads) + 4 * (a + k) * (2 if self.low else 1) + c * a
+            keeps += 4 * (self.heads + self.kv_heads) + (8 * (a + k) + c * a if self.low else 0)
         mask = 0.0
         if config.window is not None and config.window < config.context_length and config.positions != "alibi":
             mask = c * config.context_length**2
@@ -215,7 +215,7 @@ class Bytes:
     @property
     def feed_forward_work(self) -> float:
         """Gradients under way: of the residual stream, the layer's input, and two or three of the hidden units."""
-        hidden = {"none": 0, "gelu": 2, "gelu_tanh": 2}.get(self.config.mlp, 3) * self.config.ff_width / self.share
+        hidden = {"none": 0, "swiglu": 3}.get(self.config.mlp, 2) * self.config.ff_width / self.share
         return self.residual + self.c * (self.config.d_model + hidden) * self.tokens
 
     @property

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
+from insideout.transformer.norm import RMSNorm
 from insideout.transformer.positions import rotate
 
 
@@ -77,8 +78,8 @@ class CausalSelfAttention(nn.Module):
         bias = config.bias or config.attention_bias
         self.query_key_value = nn.Linear(config.d_model, width, bias=bias)
         self.output = nn.Linear(self.n_heads * self.d_head, config.d_model, bias=bias)
-        self.query_norm = nn.RMSNorm(self.d_head, eps=config.norm_eps) if config.qk_norm else nn.Identity()
-        self.key_norm = nn.RMSNorm(self.d_head, eps=config.norm_eps) if config.qk_norm else nn.Identity()
+        self.query_norm = RMSNorm(self.d_head, eps=config.norm_eps) if config.qk_norm else nn.Identity()
+        self.key_norm = RMSNorm(self.d_head, eps=config.norm_eps) if config.qk_norm else nn.Identity()
         # Addresses for whoever wants to look (insideout.transformer.interpret); they compute nothing.
         self.query, self.key, self.value = nn.Identity(), nn.Identity(), nn.Identity()
         self.scores, self.pattern = nn.Identity(), nn.Identity()

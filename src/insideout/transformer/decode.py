@@ -23,11 +23,12 @@ from insideout.transformer.attention import CausalSelfAttention
 from insideout.transformer.cache import KVCache
 from insideout.transformer.feed_forward import FeedForward
 from insideout.transformer.model import GPT, Block
+from insideout.transformer.norm import RMSNorm
 
 LARGEST = 50_000_000
 """Parameters above which the arithmetic outweighs the starting, and a second copy of the weights the gain."""
 KNOWN = {
-    GPT, Block, CausalSelfAttention, FeedForward, nn.ModuleList, nn.Linear, nn.Embedding, nn.RMSNorm, nn.Identity,
+    GPT, Block, CausalSelfAttention, FeedForward, nn.ModuleList, nn.Linear, nn.Embedding, RMSNorm, nn.Identity,
     nn.Dropout,
 }  # fmt: skip
 

@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from insideout.transformer import backward
+
 IGNORE = -100
 """A target that is not predicted: padding, or a prompt that is only read."""
 
@@ -17,5 +19,13 @@ def next_token_loss(
     """Summed cross-entropy over the targets, and how many there were; their ratio is the mean loss in nats."""
     ids, targets = batch
     logits = model(ids)  # (B, T, V)
-    total = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    total = cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
     return total, int((targets != IGNORE).sum())
+
+
+def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, "N"]) -> Float[Tensor, ""]:
+    """Σ -log softmax(logits)[target] over the rows that have a target."""
+    if backward.by_hand(logits):
+        total: Tensor = backward.CrossEntropy.apply(logits, targets, IGNORE)  # type: ignore[no-untyped-call]
+        return total
+    return F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")

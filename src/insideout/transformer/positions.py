@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from insideout.transformer import backward
 from insideout.transformer.config import GPTConfig
 
 
@@ -64,6 +65,9 @@ def rotate(
     x: Float[Tensor, "B H T D"], cosine: Float[Tensor, "#B 1 T D"], sine: Float[Tensor, "#B 1 T D"]
 ) -> Float[Tensor, "B H T D"]:
     """Turn each pair (x_i, x_(i+D/2)) by its angle."""
+    if backward.by_hand(x):
+        turned: Tensor = backward.Rotation.apply(x, cosine, sine)  # type: ignore[no-untyped-call]
+        return turned
     first, second = x.chunk(2, dim=-1)
     return x * cosine + torch.cat([-second, first], dim=-1) * sine
 
