@@ -10,7 +10,8 @@ form and its fit); Kaplan et al. 2020 (the first such laws); Besiroglu et al. 20
 Shapes: R runs.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from itertools import product
 from typing import Any
@@ -65,34 +66,43 @@ def log_loss(
 
 
 def minimise(
-    objective: Callable[[Tensor], Tensor], starts: Iterable[Sequence[float]], steps: int = 300
+    objective: Callable[[Tensor], Tensor], starts: Sequence[Sequence[float]], steps: int = 300
 ) -> tuple[Tensor, float]:
-    """The lowest point that L-BFGS finds from any of the starts, and its value. BadInput when none is finite."""
-    best: tuple[Tensor, float] | None = None
-    for start in starts:
-        theta = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-        search = torch.optim.LBFGS(
-            [theta], max_iter=steps, tolerance_grad=1e-6, tolerance_change=1e-9, line_search_fn="strong_wolfe"
-        )
+    """The lowest point that L-BFGS finds, and its value: a few steps from every start, then all of them from the best.
 
-        def value(theta: Tensor = theta) -> Tensor:
-            theta.grad = None
-            result = objective(theta)
-            result.backward()  # type: ignore[no-untyped-call]
-            return result
-
-        search.step(value)  # type: ignore[no-untyped-call]
-        found = float(objective(theta.detach()))
-        if torch.isfinite(theta).all() and found == found and (best is None or found < best[1]):
-            best = theta.detach(), found
-    if best is None:
+    Raises BadInput when no start leads anywhere finite.
+    """
+    if len(starts) > 1:
+        ends = [descend(objective, start, steps=40) for start in starts]
+        starts = [min(ends, key=lambda end: end[1])[0].tolist()]
+    theta, value = descend(objective, starts[0], steps)
+    if not math.isfinite(value):
         raise BadInput("No start of the fit led anywhere: check that sizes, tokens and losses are those of real runs.")
-    return best
+    return theta, value
+
+
+def descend(objective: Callable[[Tensor], Tensor], start: Sequence[float], steps: int) -> tuple[Tensor, float]:
+    """Where L-BFGS ends from one start, and the value there; infinite where the numbers ran away."""
+    theta = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS(
+        [theta], max_iter=steps, tolerance_grad=1e-6, tolerance_change=1e-9, line_search_fn="strong_wolfe"
+    )
+
+    def value() -> Tensor:
+        theta.grad = None
+        result = objective(theta)
+        result.backward()  # type: ignore[no-untyped-call]
+        return result
+
+    search.step(value)  # type: ignore[no-untyped-call]
+    end = theta.detach()
+    found = float(objective(end))
+    return end, found if math.isfinite(found) and bool(torch.isfinite(end).all()) else math.inf
 
 
 def fit(
-    n: Sequence[float], d: Sequence[float], loss: Sequence[float], *, delta: float = 1e-3,
-    start: ScalingLaw | None = None,
+    n: Sequence[float], d: Sequence[float], loss: Sequence[float], *, delta: float = 1e-2,
+    start: ScalingLaw | None = None, steps: int = 300,
 ) -> ScalingLaw:  # fmt: skip
     """The law nearest to these runs: the least Huber loss of log L, from a grid of starts or from `start` alone.
 
@@ -113,7 +123,7 @@ def fit(
         e, a_size, a, b_size, b = torch.tensor(astuple(start), dtype=torch.float64).log()
         e = torch.maximum(e, log_l.min() - 3)  # not at 0, where log E has no slope and E could never come back
         thetas = [[float(x) for x in (e, a_size - a.exp() * n_mean, a, b_size - b.exp() * d_mean, b)]]
-    theta, _ = minimise(objective, thetas)
+    theta, _ = minimise(objective, thetas, steps)
     e, a_size, a, b_size, b = theta.tolist()
     exponent_a, exponent_b = float(theta[2].exp()), float(theta[4].exp())
     log_a, log_b = a_size + exponent_a * float(n_mean), b_size + exponent_b * float(d_mean)
@@ -129,7 +139,7 @@ def starting_point(lowest: Tensor, share: float, a: float, b: float) -> list[flo
 
 def bootstrap(
     law: ScalingLaw, n: Sequence[float], d: Sequence[float], loss: Sequence[float], *,
-    resamples: int = 200, delta: float = 1e-3, seed: int = 0,
+    resamples: int = 100, delta: float = 1e-2, seed: int = 0,
 ) -> tuple[list[ScalingLaw], Float[Tensor, "R"]]:  # fmt: skip
     """Laws fitted to runs as they might have come out, and the residuals of log L that these were drawn from.
 
@@ -145,7 +155,7 @@ def bootstrap(
     laws = []
     for _ in range(resamples):
         drawn = residuals[torch.randint(runs, (runs,), generator=rng)]
-        laws.append(fit(n, d, (predicted + drawn).exp().tolist(), delta=delta, start=law))
+        laws.append(fit(n, d, (predicted + drawn).exp().tolist(), delta=delta, start=law, steps=100))
     return laws, residuals
 
 
