@@ -14,7 +14,7 @@ matrix products read and write has c: 4 in float32, 2 otherwise. A = H·D, K = G
     loss            4V; and once, unless in float32, 2 bytes for each number in a matrix: its copy in that precision
 
 The T × T pattern is not kept: the fused kernel computes it again, piece by piece. The masks of ALiBi and of a window
-are. When activations are recomputed, a block keeps its input, 4C, and all of the above for one block at a time.
+are. When activations are recomputed, a block keeps its input, 4C, and one block at a time all of the above.
 
 The peak is the largest of five moments, see `moments`. Over n processes: ddp adds 4N, the buckets in which gradients
 travel. fsdp divides parameters, gradients and optimizer by n, and adds what it gathers whole: head, embedding, and four
@@ -114,7 +114,6 @@ def moments(load: Load) -> dict[str, Memory]:
     head = 4 * b.head if tied or not held else 0.0  # a tied one waits until the embedding's is there
     one_copy, head_copy = b.copies / layers, 2 * b.head if b.low else 0.0
     before = (layers - 1) * (b.residual if again else b.block_keeps)  # by all blocks but the one under way
-    under_way = b.block_keeps + (b.residual if again else 0.0)
 
     def moment(gradients: float, activations: float = 0.0, low_precision: float = 0.0, **rest: float) -> Memory:
         working = b.tables + rest.pop("working", 0.0)
@@ -124,8 +123,8 @@ def moments(load: Load) -> dict[str, Memory]:
         """In the feed-forward layer, or later in attention, whichever takes more."""
         made = 0.0 if held else 4 * b.block / b.owners
         common = {"low_precision": low_precision, "exchange": b.exchange_in_block}
-        early = moment(held + head + behind * made, before + under_way, working=b.feed_forward_work, **common)
-        kept_now = before + under_way - b.feed_forward_keeps
+        early = moment(held + head + behind * made, before + b.block_keeps, working=b.feed_forward_work, **common)
+        kept_now = before + b.block_keeps - b.feed_forward_keeps
         late = moment(held + head + (behind + 1) * made, kept_now, working=b.attention_work, **common)
         return max(early, late, key=lambda each: each.total)
 
@@ -214,8 +213,11 @@ class Bytes:
 
     @property
     def feed_forward_work(self) -> float:
-        """Gradients under way: of the residual stream, the layer's input, and two or three of the hidden units."""
-        hidden = {"none": 0, "swiglu": 3}.get(self.config.mlp, 2) * self.config.ff_width / self.share
+        """Gradients under way: of the residual stream, the layer's input, and one or two more of the hidden units.
+
+        By then the layer's last matrix has given back what it kept.
+        """
+        hidden = {"none": 0, "swiglu": 2}.get(self.config.mlp, 1) * self.config.ff_width / self.share
         return self.residual + self.c * (self.config.d_model + hidden) * self.tokens
 
     @property
