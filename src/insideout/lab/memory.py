@@ -19,7 +19,7 @@ are. When activations are recomputed, a block keeps its input, 4C, and one block
 The peak is the largest of five moments, see `moments`. Over n processes: ddp adds 4N, the buckets in which gradients
 travel. fsdp divides parameters, gradients and optimizer by n, and adds what it gathers whole: head, embedding, and four
 blocks' worth of weights and buckets. tensor divides the matrices, and what is kept inside a layer, by n; the residual
-stream and the logits stay. Kernels that fuse more than a CPU's (RMSNorm on a GPU, torch.compile) keep less: there the
+stream and the logits stay, and norms and loss are left to autograd: 4C more a norm, 4(A + K) + cA more for QK-norm, 12V. Kernels that fuse more than a CPU's (RMSNorm on a GPU, torch.compile) keep less: there the
 result is an upper bound.
 Taught in book/2-building-a-transformer/07_training.md. Approach: Korthikanti et al. 2023, §4.
 """
@@ -137,7 +137,7 @@ def moments(load: Load) -> dict[str, Memory]:
             held,
             before + (b.residual if again else b.block_keeps) + b.last_norm,
             (0.0 if again else b.copies) + head_copy,
-            logits=(10.0 if b.low else 8.0) * load.config.vocab_size * b.tokens,
+            logits=(12.0 if not b.by_hand else 10.0 if b.low else 8.0) * load.config.vocab_size * b.tokens,
             exchange=b.exchange_outside,
         ),
         "last block": in_block(before, one_copy if again else b.copies, 0),
@@ -158,6 +158,7 @@ class Bytes:
         self.tokens = load.batch_size * load.config.context_length  # B·T
         self.share = load.n_devices if load.parallel == "tensor" else 1  # matrices and heads are dealt out
         self.owners = load.n_devices if load.parallel == "fsdp" else 1  # parameters, gradients and state are
+        self.by_hand = self.share == 1  # gradients of norms and loss as in transformer.backward
         self.head, self.embedding = counts.head / self.share, counts.embedding / self.share  # numbers, not bytes
         self.hidden = counts.n_layers * counts.block_matrices / self.share
         self.block = counts.block_matrices / self.share + counts.block_vectors
@@ -173,7 +174,9 @@ class Bytes:
     @cached_property
     def norm(self) -> float:
         """A token: what a norm keeps, and what it hands on to matrices."""
-        own = 4 * self.config.d_model + 4 if self.config.norm == "rmsnorm" else 4 * self.config.d_model + 8
+        own = (4 if self.by_hand else 8) * self.config.d_model + 4
+        if self.config.norm == "layernorm":
+            own = 4 * self.config.d_model + 8
         return own + self.c * self.config.d_model
 
     @property
@@ -192,7 +195,8 @@ class Bytes:
         if views or not grouped or (config.qk_norm and not self.low):
             keeps += c * (a + 2 * k)
         if config.qk_norm:
-            keeps += 4 * (self.heads + self.kv_heads) + (8 * (a + k) + c * a if self.low else 0)
+            keeps += 4 * (self.heads + self.kv_heads)
+            keeps += 0 if self.by_hand and not self.low else 4 * (a + k) * (2 if self.low else 1) + c * a
         mask = 0.0
         if config.window is not None and config.window < config.context_length and config.positions != "alibi":
             mask = c * config.context_length**2
