@@ -17,10 +17,11 @@ The T × T pattern is not kept: the fused kernel computes it again, piece by pie
 are. When activations are recomputed, a block keeps its input, 4C, and one block at a time all of the above.
 
 The peak is the largest of five moments, see `moments`. Over n processes: ddp adds 4N, the buckets in which gradients
-travel. fsdp divides parameters, gradients and optimizer by n, and adds what it gathers whole: head, embedding, and four
-blocks' worth of weights and buckets. tensor divides the matrices, and what is kept inside a layer, by n; the residual
-stream and the logits stay, and norms and loss are left to autograd: 4C more a norm, 4(A + K) + cA more for QK-norm, 12V. Kernels that fuse more than a CPU's (RMSNorm on a GPU, torch.compile) keep less: there the
-result is an upper bound.
+travel. fsdp divides parameters, gradients and optimizer by n, and adds what it gathers whole: head, embedding, and
+four blocks' worth of weights and buckets. tensor divides the matrices, and what is kept inside a layer, by n; the
+residual stream and the logits stay, and norms and loss are left to autograd: 4C more a norm, 4(A + K) + cA more for
+QK-norm, 12V. Kernels that fuse more than a CPU's (RMSNorm on a GPU, torch.compile) keep less: there the result is an
+upper bound.
 Taught in book/2-building-a-transformer/07_training.md. Approach: Korthikanti et al. 2023, §4.
 """
 
