@@ -38,3 +38,13 @@ def test_keeps_the_form(path: Path) -> None:
     assert exercises >= 2, f"{path.name} has {exercises} exercises; a chapter has at least two"
     assert exercises == solutions == len(re.findall(r"^check\(", text, flags=re.M))
     assert "Predict" in text and "What you predicted" in text
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_numbers_in_the_prose_are_computed_before_they_are_said(path: Path) -> None:
+    code = ""
+    for cell in jupytext.read(path).cells:
+        if cell.cell_type == "code":
+            code += cell.source + "\n"
+        for name in re.findall(r"\{eval\}`(\w+)", cell.source if cell.cell_type == "markdown" else ""):
+            assert re.search(rf"\b{name}\b", code), f"{path.name} says {name} before a cell has computed it"
