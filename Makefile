@@ -31,7 +31,7 @@ help:
 	@touch $@
 
 .venv/book.installed: .venv/core.installed
-	@$(PIP) -e '.[book]' ipykernel
+	@$(PIP) -e '.[book,hub]' ipykernel
 	@touch $@
 
 .venv/lab.installed: .venv/core.installed
