@@ -1,4 +1,4 @@
-"""The table of everything the book claims, filled in when pages are written, after every chapter has been read."""
+"""Tables of everything the book claims, filled in when pages are written, after every chapter has been read."""
 
 import json
 from pathlib import Path
@@ -14,11 +14,11 @@ HEADINGS = ("Claim", "Value", "Bound", "95% interval", "Seeds", "Scale", "Result
 
 
 class claims_table(nodes.General, nodes.Element):
-    """Stands for the table until the claims are known."""
+    """Stands for the tables until the claims are known."""
 
 
 class ClaimsDirective(SphinxDirective):
-    """`{claims}`: the table goes here."""
+    """`{claims}`: the tables go here."""
 
     def run(self) -> list[nodes.Node]:
         """Leave a placeholder."""
@@ -62,21 +62,38 @@ def in_words(machine: Any) -> str:
     return ", ".join(str(value) for value in machine.values()) if isinstance(machine, dict) else str(machine)
 
 
-def table(app: Sphinx, docname: str) -> nodes.Node:
-    """The table, each claim's name leading to its chapter."""
-    claims = records(claims_folder(app))
-    if not claims:
-        return nodes.paragraph("", "No chapter of this build makes a claim.")
-    group = nodes.tgroup(cols=len(HEADINGS))
-    group += [nodes.colspec(colwidth=1) for _ in HEADINGS]
-    head, body = nodes.thead(), nodes.tbody()
-    head += line([nodes.Text(text) for text in HEADINGS])
-    for chapter, record in claims:
-        name: nodes.Node = nodes.literal("", str(record.get("id", "")))
+def tables(app: Sphinx, docname: str) -> list[nodes.Node]:
+    """For each chapter a heading that leads to it, where and when it was built, and its claims."""
+    by_chapter: dict[str, list[dict[str, Any]]] = {}
+    for chapter, record in records(claims_folder(app)):
+        by_chapter.setdefault(chapter, []).append(record)
+    if not by_chapter:
+        return [nodes.paragraph("", "No chapter of this build makes a claim.")]
+    found: list[nodes.Node] = []
+    for chapter, claims in by_chapter.items():
+        title: nodes.Node = nodes.Text(chapter)
         if chapter in app.env.found_docs:
             target = app.builder.get_relative_uri(docname, chapter)
-            name = nodes.reference("", "", name, internal=True, refuri=target)
-        body += line([name, *(nodes.Text(cell) for cell in row(record))])
+            title = nodes.reference("", app.env.titles[chapter].astext(), internal=True, refuri=target)
+        places = {row(record)[-2:] for record in claims}
+        found.append(nodes.rubric("", "", title))
+        if len(places) == 1:  # said once, not in every row
+            [(machine, day)] = places
+            found.append(nodes.paragraph("", f"{day}, {machine}", classes=["claims-place"]))
+        n_columns = len(HEADINGS) - (2 if len(places) == 1 else 0)
+        found.append(table(claims, n_columns))
+    return found
+
+
+def table(claims: list[dict[str, Any]], n_columns: int) -> nodes.Node:
+    """The first columns of some claims."""
+    group = nodes.tgroup(cols=n_columns)
+    group += [nodes.colspec(colwidth=1) for _ in range(n_columns)]
+    head, body = nodes.thead(), nodes.tbody()
+    head += line([nodes.Text(text) for text in HEADINGS[:n_columns]])
+    for record in claims:
+        name = nodes.literal("", str(record.get("id", "")))
+        body += line([name, *(nodes.Text(cell) for cell in row(record)[: n_columns - 1])])
     group += [head, body]
     box = nodes.container(classes=["table-scroll", "claims"])
     box += nodes.table("", group)
@@ -89,9 +106,9 @@ def line(cells: list[nodes.Node]) -> nodes.row:
 
 
 def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Put the table in its place."""
+    """Put the tables in their place."""
     for place in list(doctree.findall(claims_table)):
-        place.replace_self(table(app, docname))
+        place.replace_self(tables(app, docname))
 
 
 def always_rewrite(app: Sphinx, env: BuildEnvironment) -> list[str]:

@@ -1,8 +1,8 @@
-"""Exercises on training: the schedule, accumulated gradients, Muon's direction, bytes on each device.
+"""Exercises on training: the schedule, accumulated gradients, Muon's direction.
 
-Practised in book/2-building-a-transformer/07_training.md; the modules are insideout/training/loop.py, schedule.py,
-optimizers.py and distributed.py. Sources: Goyal et al. 2017, §2.2 (warm-up); Loshchilov and Hutter 2017, §3 (cosine);
-Jordan 2024 (Muon); Zhao et al. 2023 (FSDP). Shapes: K parts, P parameters, R rows, C columns.
+Practised in book/2-building-a-transformer/07_training.md; the modules are insideout/training/loop.py, schedule.py
+and optimizers.py. Sources: Goyal et al. 2017, §2.2 (warm-up); Loshchilov and Hutter 2017, §3 (cosine); Jordan 2024
+(Muon). Shapes: K parts, P parameters, R rows, C columns.
 """
 
 import math
@@ -93,19 +93,6 @@ def muon_direction(gradient: Tensor) -> Tensor:
 def muon_not_transposed(gradient: Tensor) -> Tensor:
     u, _, vh = parts_of(gradient)
     return -scale_of(gradient) * (u @ vh.mT)
-
-
-# training_loop.state_bytes: what each device keeps between steps, with DDP and with FSDP
-
-
-def draw_run(rng: random.Random) -> tuple[int, int]:
-    """n_parameters, a multiple of n_devices."""
-    n_devices = rng.choice([2, 4, 8])
-    return n_devices * rng.randint(1000, 9000), n_devices
-
-
-def state_bytes(n_parameters: int, n_devices: int) -> tuple[int, int]:
-    return 16 * n_parameters, 16 * n_parameters // n_devices
 
 
 exercises: list[Exercise] = [
@@ -207,32 +194,6 @@ exercises: list[Exercise] = [
             Mistake(
                 "Each number became its sign, as in Adam's first step: it is the singular values that become 1.",
                 lambda g: -scale_of(g) * g.sign(),
-            ),
-        ],
-    ),
-    Exercise(
-        id="training_loop.state_bytes",
-        difficulty=1,
-        minutes=8,
-        reference=state_bytes,
-        draw=draw_run,
-        tolerance=1e-10,
-        hints=[
-            "A number in float32 has 4 bytes. Which numbers are kept for every parameter?",
-            "AdamW keeps two more for each parameter. FSDP cuts all of them into as many slices as there are devices.",
-        ],
-        mistakes=[
-            Mistake("These are numbers, not bytes: float32 has 4.", lambda n, d: (4 * n, 4 * n // d)),
-            Mistake("Gradients are missing.", lambda n, d: (12 * n, 12 * n // d)),
-            Mistake("AdamW's two running means are missing.", lambda n, d: (8 * n, 8 * n // d)),
-            Mistake("With DDP nothing is divided: every device has the whole model.", lambda n, d: (16 * n // d,) * 2),
-            Mistake(
-                "FSDP cuts the weights and the gradients too, not the optimizer's state alone.",
-                lambda n, d: (16 * n, 8 * n + 8 * n // d),
-            ),
-            Mistake(
-                "FSDP cuts the weights too: a layer's are gathered when it is their turn, and let go.",
-                lambda n, d: (16 * n, 4 * n + 12 * n // d),
             ),
         ],
     ),
