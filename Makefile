@@ -56,7 +56,7 @@ book: .venv/book.installed
 lab: export JUPYTER_CONFIG_DIR = $(CURDIR)/.venv/jupyter
 lab: .venv/lab.installed
 	@.venv/bin/jupytext-config set-default-viewer markdown >/dev/null
-	@.venv/bin/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1
+	@.venv/bin/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1 || true
 	@.venv/bin/jupyter lab book
 
 bench: .venv/dev.installed
