@@ -1,10 +1,12 @@
 """Training throughput and peak memory beside `transformers`, on the CPU, in one run.
 
 A GPT-2 and a Llama of the laptop recipe's shape, batch and precision; the same weights on both sides (ours exported
-with `to_hf`), the same batches and the same optimizer. What differs is the model and how its loss is computed. Steps
-are timed in turns: forward, backward and update. The ratio is that of the medians, its interval a bootstrap over the
-turns. Memory is what torch's allocator counted at once while a model was built and trained for two steps; it does not
-depend on the clock. Writes benchmarks/results/training_throughput.json.
+with `to_hf`), the same batches, the same optimizer and the same autocast. What differs is the model and how its loss
+is computed. The recipe's precision is the one that training measures to be faster on this machine; where that is
+bfloat16, float32 is measured too, and reported beside it. Steps are timed in turns: forward, backward and update. The
+ratio is that of the medians, its interval a bootstrap over the turns. Memory is what torch's allocator counted at once
+while a model was built and trained for two steps; it does not depend on the clock. Writes
+benchmarks/results/training_throughput.json.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 from insideout.lab.allocations import peak_bytes
 from insideout.lab.machine import machine
 from insideout.lab.scales import PRETRAIN
+from insideout.training import precision
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.hub import to_hf
 from insideout.transformer.loss import next_token_loss
@@ -52,12 +55,13 @@ def their_loss(model: nn.Module, batch: Batch) -> Tensor:
 class Trainer:
     """A model, its optimizer, and one step of training."""
 
-    def __init__(self, model: nn.Module, loss: Loss) -> None:
-        self.model, self.loss = model.train(), loss
+    def __init__(self, model: nn.Module, loss: Loss, number_format: str) -> None:
+        self.model, self.loss, self.number_format = model.train(), loss, number_format
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=RECIPE.train.lr, fused=True)
 
     def step(self, batch: Batch) -> float:
-        loss = self.loss(self.model, batch)
+        with precision.autocast(self.number_format, torch.device("cpu")):
+            loss = self.loss(self.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), RECIPE.train.clip)
         self.optimizer.step()
@@ -65,8 +69,8 @@ class Trainer:
         return float(loss.detach())
 
 
-def measure(config: GPTConfig, turns: int, steps: int) -> dict[str, Any]:
-    """Both sides of one family."""
+def measure(config: GPTConfig, number_format: str, turns: int, steps: int) -> dict[str, Any]:
+    """Both sides of one family, in one number format."""
     torch.manual_seed(0)
     model = GPT(config)
     other = to_hf(model)
@@ -83,11 +87,14 @@ def measure(config: GPTConfig, turns: int, steps: int) -> dict[str, Any]:
     for name, whole, loss in (("ours", model, our_loss), ("transformers", other, their_loss)):
 
         def two_steps(whole: nn.Module = whole, loss: Loss = loss) -> None:
-            trainer = Trainer(copy.deepcopy(whole), loss)
+            trainer = Trainer(copy.deepcopy(whole), loss, number_format)
             trainer.step(batch()), trainer.step(batch())
 
         memory[name] = peak_bytes(two_steps)
-    sides = {"ours": Trainer(model, our_loss), "transformers": Trainer(other, their_loss)}
+    sides = {
+        name: Trainer(whole, loss, number_format)
+        for name, whole, loss in (("ours", model, our_loss), ("transformers", other, their_loss))
+    }
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     gap = 0.0
     for turn in range(turns + 1):
@@ -123,11 +130,19 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--steps", type=int, default=4, help="steps a turn")
     arguments = parser.parse_args()
+    chosen = precision.choose(RECIPE.train.precision, torch.device("cpu"))
     record = {
-        "what": "training, float32, AdamW; batch and shape of the laptop recipe",
+        "what": "training, AdamW; batch, shape and precision of the laptop recipe",
         "shape": SHAPE | {"batch_size": RECIPE.train.batch_size},
-        "must reach": "1.3 times the throughput, no more memory",
-        "families": {name: measure(config, arguments.turns, arguments.steps) for name, config in FAMILIES.items()},
+        "must reach": "1.3 times the throughput, no more memory, in the recipe's precision",
+        "the recipe's precision here": chosen,
+        "results": {
+            number_format: {
+                name: measure(config, number_format, arguments.turns, arguments.steps)
+                for name, config in FAMILIES.items()
+            }
+            for number_format in dict.fromkeys([chosen, "float32"])
+        },
         "machine": machine(),
         "threads": torch.get_num_threads(),
         "date": date.today().isoformat(),

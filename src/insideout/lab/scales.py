@@ -43,8 +43,8 @@ PRETRAIN: dict[Scale, PretrainConfig] = {
     "laptop": PretrainConfig(
         model=GPTConfig(vocab_size=2048, context_length=256, d_model=192, n_layers=4, n_heads=6),
         train=TrainConfig(
-            steps=400, batch_size=8, lr=3e-3, min_lr=1e-4, warmup_steps=20, optimizer="muon", precision="float32",
-            eval_every=50, checkpoint_every=200,
+            steps=400, batch_size=8, lr=3e-3, min_lr=1e-4, warmup_steps=20, optimizer="muon", eval_every=50,
+            checkpoint_every=200,
         ),
     ),
     "gpu": PretrainConfig(

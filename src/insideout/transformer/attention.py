@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from insideout.transformer import backward
 from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.norm import RMSNorm
@@ -103,6 +104,9 @@ class CausalSelfAttention(nn.Module):
             z = self.pattern(F.dropout(scores.softmax(dim=-1), self.dropout, self.training)) @ v  # (B, H, T, D)
         else:  # the same numbers, fused and never stored
             dropout = self.dropout if self.training else 0.0
-            z = F.scaled_dot_product_attention(q, k, v, reach.mask, dropout, is_causal=reach.is_causal)
+            if reach.is_causal and dropout == 0 and backward.attends_by_hand(v):
+                z = backward.Attention.apply(q.to(v.dtype), k.to(v.dtype), v)  # type: ignore[no-untyped-call]
+            else:
+                z = F.scaled_dot_product_attention(q, k, v, reach.mask, dropout, is_causal=reach.is_causal)
         z = z.transpose(1, 2).reshape(batch, n_new, -1)  # (B, T, H D)
         return F.dropout(self.output(z), self.dropout, self.training)

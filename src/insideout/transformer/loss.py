@@ -19,13 +19,13 @@ def next_token_loss(
     """Summed cross-entropy over the targets, and how many there were; their ratio is the mean loss in nats."""
     ids, targets = batch
     logits = model(ids)  # (B, T, V)
-    total = cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+    total = cross_entropy(logits.flatten(0, 1), targets.flatten())
     return total, int((targets != IGNORE).sum())
 
 
 def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, "N"]) -> Float[Tensor, ""]:
-    """Σ -log softmax(logits)[target] over the rows that have a target."""
-    if backward.by_hand(logits):
+    """Σ -log softmax(logits)[target] over the rows that have a target. Logits of 16 bits are summed in 32."""
+    if backward.on_cpu(logits):
         total: Tensor = backward.CrossEntropy.apply(logits, targets, IGNORE)  # type: ignore[no-untyped-call]
         return total
-    return F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
+    return F.cross_entropy(backward.exact(logits), targets, ignore_index=IGNORE, reduction="sum")

@@ -65,7 +65,7 @@ def rotate(
     x: Float[Tensor, "B H T D"], cosine: Float[Tensor, "#B 1 T D"], sine: Float[Tensor, "#B 1 T D"]
 ) -> Float[Tensor, "B H T D"]:
     """Turn each pair (x_i, x_(i+D/2)) by its angle."""
-    if backward.by_hand(x):
+    if backward.on_cpu(x):
         turned: Tensor = backward.Rotation.apply(x, cosine, sine)  # type: ignore[no-untyped-call]
         return turned
     first, second = x.chunk(2, dim=-1)
