@@ -10,7 +10,6 @@ steps first. What it has beyond `GPTConfig`, each put in the place of one of GPT
     before qkv     h_t ← w0 ⊙ h_t + w1 ⊙ h_{t-1} + w2 ⊙ h_{t-2}   a short causal convolution, channel by channel
     head           15 tanh(logits / 15)                          no score can run away (Gemma 2)
     start          attention's output, the MLP's output and the head are 0: every layer begins as the identity
-    attention      two batched products and a softmax, which a CPU does faster than the fused kernel in bfloat16
     Muon           its matrix products in bfloat16, as on a GPU
     norms          LayerNorm without weights, also for queries and keys: one kernel where RMSNorm's gradient is many
 
@@ -42,12 +41,10 @@ from insideout.lab.machine import machine
 from insideout.training import optimizers, precision
 from insideout.training.config import TrainConfig
 from insideout.training.loop import train
-from insideout.transformer.attention import CausalSelfAttention, Reach
-from insideout.transformer.cache import KVCache
+from insideout.transformer.attention import CausalSelfAttention
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.loss import next_token_loss
 from insideout.transformer.model import GPT
-from insideout.transformer.positions import rotate
 from insideout.transformer.tokenizer import CharacterTokenizer
 
 MOST_PARAMETERS = 1_000_000
@@ -105,29 +102,24 @@ class CappedHead(nn.Linear):
         return 15 * torch.tanh(super().forward(x).float() / 15)
 
 
-class QuickAttention(CausalSelfAttention):
-    """The library's layer with the readable formula, in batched products that bfloat16 speeds up."""
+class SharperNorm(nn.LayerNorm):
+    """Queries of a longer fixed length, so that a pattern can be sharper than unit vectors allow."""
 
-    scale = 1.7
+    def forward(self, x: Tensor) -> Tensor:
+        return 1.7 * super().forward(x)
 
-    def __init__(self, config: GPTConfig, layer: int) -> None:
-        super().__init__(config, layer)
-        self.query_norm = nn.Identity()  # the norm below has no weights
-        self.key_norm = nn.Identity()
 
-    def forward(self, x: Tensor, reach: Reach, cache: KVCache | None = None, explain: bool = False) -> Tensor:
-        assert cache is None and reach.rotation is not None
-        batch, length, _ = x.shape
-        heads = self.query_key_value(x).view(batch, length, 3, self.n_heads, self.d_head)
-        q, k, v = heads.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
-        cosine, sine = (part.to(q.dtype) for part in reach.rotation)
-        q, k = (rotate(F.layer_norm(part, part.shape[-1:]), cosine, sine) for part in (q, k))
-        q, k, v = (part.reshape(-1, length, self.d_head) for part in (q, k, v))  # (B H, T, D)
-        mask = torch.full((length, length), -1e9, dtype=q.dtype).triu(1)
-        pattern = torch.baddbmm(mask, q, k.mT, alpha=self.scale * self.d_head**-0.5).softmax(-1)
-        z = (pattern.to(v.dtype) @ v).view(batch, self.n_heads, length, self.d_head)
-        z = self.output(z.transpose(1, 2).reshape(batch, length, -1))
-        return F.dropout(z, self.dropout, self.training)
+def attention(config: GPTConfig, layer: int) -> CausalSelfAttention:
+    """The library's layer; norms without weights; dropout behind it alone, for the pattern's would be slow."""
+    made = CausalSelfAttention(config, layer)
+    made.query_norm = SharperNorm(made.d_head, elementwise_affine=False)
+    made.key_norm = nn.LayerNorm(made.d_head, elementwise_affine=False)
+    made.dropout = 0.0
+    nn.init.normal_(made.query_key_value.weight, std=0.5 * config.d_model**-0.5)
+    nn.init.zeros_(made.output.weight)
+    if config.dropout:
+        made.output = nn.Sequential(made.output, nn.Dropout(config.dropout))  # type: ignore[assignment]
+    return made
 
 
 def orthogonalise(exactly: Callable[[Tensor], Tensor], matrices: Tensor) -> Tensor:
@@ -163,10 +155,8 @@ def ours(
     nn.init.zeros_(model.head.weight)
     model.norm = nn.LayerNorm(width, elementwise_affine=False)
     for layer, block in enumerate(model.blocks):
-        block.attention = QuickAttention(shape, layer)
-        nn.init.normal_(block.attention.query_key_value.weight, std=0.5 * width**-0.5)
+        block.attention = attention(shape, layer)
         nn.init.normal_(block.feed_forward.up.weight, std=0.5 * width**-0.5)
-        nn.init.zeros_(block.attention.output.weight)
         nn.init.zeros_(block.feed_forward.down.weight)
         block.attention_norm = nn.Sequential(nn.LayerNorm(width, elementwise_affine=False), ShortConvolution(width))
         block.feed_forward_norm = nn.LayerNorm(width, elementwise_affine=False)

@@ -59,7 +59,9 @@ def test_operations_are_those_that_torch_counts(kind):
 WIDE = {"d_model": 128, "n_layers": 2, "context_length": 16}
 LOADS = {
     **{kind: Load(replace(SMALL, **changes), 4) for kind, changes in KINDS.items()},
-    **{f"{kind}, bfloat16": Load(replace(SMALL, **KINDS[kind]), 4, precision="bfloat16") for kind in ("gpt2", "qwen3")},
+    **{f"{kind}, bfloat16": Load(replace(SMALL, **KINDS[kind]), 4, precision="bfloat16") for kind in KINDS},
+    "deep, bfloat16": Load(replace(SMALL, n_layers=12), 4, precision="bfloat16"),
+    "long, bfloat16": Load(replace(SMALL, context_length=200), 1, precision="bfloat16", checkpoint_activations=True),
     "large vocabulary": Load(replace(SMALL, vocab_size=2000), 2),
     "wide: gradients at the end": Load(replace(SMALL, **WIDE), 1),
     "large vocabulary, few tokens": Load(replace(SMALL, **WIDE | {"context_length": 4}, vocab_size=800), 1),
@@ -158,8 +160,9 @@ def test_time_and_cost_by_hand():
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_would():
-    load = Load(shape_of(7e9), 8, precision="bfloat16", n_devices=8)
+    load = Load(shape_of(7e9), 8, precision="bfloat16", n_devices=8, kernels="gpu")  # as plan() counts any load
     needed = peak(load)[1].total
+    assert needed > peak(replace(load, kernels="cpu"))[1].total
     with pytest.raises(BadInput) as said:
         plan(Setup(load, DEVICES["h100"]))
     numbers = [float(each) for each in re.findall(r"([\d.]+) GiB", str(said.value))]

@@ -1,5 +1,6 @@
 """The loop: accumulation is the larger batch, resuming is exact, and trouble is said in one sentence."""
 
+import json
 import os
 import signal
 from dataclasses import replace
@@ -43,6 +44,9 @@ def test_one_step_by_hand(tmp_path):
     total, count = loss_fn(twin, batch_at(0, 0))
     (total / count).backward()
     assert result.loss == pytest.approx(total.item() / count)
+    [record] = (json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines())
+    length = torch.cat([q.grad.flatten() for q in twin.parameters()]).norm()
+    assert record["gradient_norm"] == pytest.approx(float(length), rel=1e-5)
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         expected = q - 0.01 * q.grad / (q.grad.abs() + 1e-8)  # after one step m̂ = g and v̂ = g²
         assert torch.allclose(p, expected, atol=2e-6)
@@ -53,7 +57,7 @@ def test_learns_and_reports_every_step(tmp_path):
     settings = config(steps=60, eval_every=20, checkpoint_every=0)
     result = train(Tiny(), loss_fn, batch_at, settings, out=tmp_path, validate=validate, on_event=events.append)
     assert [event["step"] for event in events] == list(range(1, 61))
-    assert all({"loss", "lr", "tokens_per_second", "seconds"} <= event.keys() for event in events)
+    assert all({"loss", "lr", "tokens_per_second", "gradient_norm", "seconds"} <= event.keys() for event in events)
     assert [event["step"] for event in events if "validation_loss" in event] == [20, 40, 60]
     assert losses(tmp_path) == [tuple(e.get(k) for k in ("step", "loss", "lr", "validation_loss")) for e in events]
     assert result.validation_loss < 0.7 * events[0]["loss"]

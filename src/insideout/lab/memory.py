@@ -8,10 +8,14 @@ matrix products read and write has c: 4 in float32, 2 otherwise. A = H·D, K = G
 
     norm            rmsnorm 4C + 4, layernorm 4C + 8, and cC handed on (twice to swiglu unless in float32)
     attention       queries, keys, values and output of the fused kernel 4cA, and its sums 4H
-                    QK-norm: 4(H + G); unless in float32 also 8(A + K), and cA for an output laid out again
+                    QK-norm: 4(H + G)
                     c(A + 2K) instead of those of the above that are still views into the fused product
     feed-forward    gelu, relu² 2cF, swiglu 4cF
     loss            4V; and once, unless in float32, 2 bytes for each number in a matrix: its copy in that precision
+
+That is with the gradients written by hand that are used on a CPU (transformer.backward); attention's own, in bfloat16,
+keeps no sums. A GPU's kernels keep more: 12V for the loss, and for QK-norm unless in float32 8(A + K), and cA for an
+output laid out again.
 
 The T × T pattern is not kept: the fused kernel computes it again, piece by piece. The masks of ALiBi and of a window
 are. When activations are recomputed, a block keeps its input, 4C, and one block at a time all of the above.
@@ -20,8 +24,8 @@ The peak is the largest of five moments, see `moments`. Over n processes: ddp ad
 travel. fsdp divides parameters, gradients and optimizer by n, and adds what it gathers whole: head, embedding, and
 four blocks' worth of weights and buckets. tensor divides the matrices, and what is kept inside a layer, by n; the
 residual stream and the logits stay, and norms and loss are left to autograd: 4C more a norm, 4(A + K) + cA more for
-QK-norm, 12V. Kernels that fuse more than a CPU's (RMSNorm on a GPU, torch.compile) keep less: there the result is an
-upper bound.
+QK-norm, 12V for the loss. Kernels that fuse more than a CPU's (RMSNorm on a GPU, torch.compile) keep less: there the
+result is an upper bound.
 Taught in book/2-building-a-transformer/07_training.md. Approach: Korthikanti et al. 2023, §4.
 """
 
@@ -32,6 +36,9 @@ from typing import Literal
 from insideout.errors import BadInput
 from insideout.lab.counts import count, widths
 from insideout.transformer.config import GPTConfig
+
+ROWS, LONGEST = 64, 512
+"""As in transformer.backward, which imports torch: this module does without."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class Load:
     """Recompute the activations in the backward pass."""
     parallel: Literal["ddp", "fsdp", "tensor"] = "ddp"
     n_devices: int = 1
+    kernels: Literal["cpu", "gpu"] = "cpu"
+    """Whose operations: a CPU's, which the formula is measured on, or a GPU's."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulation", "n_devices"):
@@ -102,7 +111,7 @@ def peak(load: Load) -> tuple[str, Memory]:
 def moments(load: Load) -> dict[str, Memory]:
     """Memory at the moments of a step of which one is the peak.
 
-    loss          all that was kept; the logits and their powers, 8V a token, unless in float32 10V
+    loss          all that was kept; the logits and their powers, 8V a token, unless in float32 6V; on a GPU 12V
     last block    what all blocks kept, and the working space of one; the head's gradient
     first block   what one block kept, and the gradients of the others
     embedding     all gradients; a matrix that is head and embedding has one from each use, and then their sum
@@ -138,7 +147,7 @@ def moments(load: Load) -> dict[str, Memory]:
             held,
             before + (b.residual if again else b.block_keeps) + b.last_norm,
             (0.0 if again else b.copies) + head_copy,
-            logits=(12.0 if not b.by_hand else 10.0 if b.low else 8.0) * load.config.vocab_size * b.tokens,
+            logits=(12.0 if not b.by_hand else 6.0 if b.low else 8.0) * load.config.vocab_size * b.tokens,
             exchange=b.exchange_outside,
         ),
         "last block": in_block(before, one_copy if again else b.copies, 0),
@@ -159,7 +168,10 @@ class Bytes:
         self.tokens = load.batch_size * load.config.context_length  # B·T
         self.share = load.n_devices if load.parallel == "tensor" else 1  # matrices and heads are dealt out
         self.owners = load.n_devices if load.parallel == "fsdp" else 1  # parameters, gradients and state are
-        self.by_hand = self.share == 1  # gradients of norms and loss as in transformer.backward
+        on_cpu = load.kernels == "cpu"
+        self.by_hand = on_cpu and self.share == 1  # gradients of norms and loss as in transformer.backward
+        plain = load.config.positions != "alibi" and load.config.window is None
+        self.attends_by_hand = on_cpu and self.low and plain and load.config.context_length <= LONGEST
         self.head, self.embedding = counts.head / self.share, counts.embedding / self.share  # numbers, not bytes
         self.hidden = counts.n_layers * counts.block_matrices / self.share
         self.block = counts.block_matrices / self.share + counts.block_vectors
@@ -175,7 +187,7 @@ class Bytes:
     @cached_property
     def norm(self) -> float:
         """A token: what a norm keeps, and what it hands on to matrices."""
-        own = (4 if self.by_hand else 8) * self.config.d_model + 4
+        own = (8 if self.share > 1 else 4) * self.config.d_model + 4
         if self.config.norm == "layernorm":
             own = 4 * self.config.d_model + 8
         return own + self.c * self.config.d_model
@@ -189,15 +201,16 @@ class Bytes:
         config, c, a, k = self.config, self.c, self.a, self.k
         grouped = self.kv_heads < self.heads
         views = config.positions != "rope" and not config.qk_norm  # queries as they come out of the fused product
-        keeps = self.norm + 4 * self.heads + c * a  # the kernel's sums and output
+        keeps = self.norm + c * a + (0 if self.attends_by_hand else 4 * self.heads)  # the kernel's output and sums
         keeps += 0 if views else c * a  # queries
         keeps += c * a if grouped or not views else 0  # keys, turned or repeated for each query
         keeps += c * a if grouped else 0  # values, repeated
-        if views or not grouped or (config.qk_norm and not self.low):
+        if views or not grouped or (config.qk_norm and (self.by_hand or not self.low)):
             keeps += c * (a + 2 * k)
         if config.qk_norm:
             keeps += 4 * (self.heads + self.kv_heads)
-            keeps += 0 if self.by_hand and not self.low else 4 * (a + k) * (2 if self.low else 1) + c * a
+            if self.share > 1 or (self.low and not self.by_hand):
+                keeps += 4 * (a + k) * (2 if self.low else 1) + c * a
         mask = 0.0
         if config.window is not None and config.window < config.context_length and config.positions != "alibi":
             mask = c * config.context_length**2
@@ -227,8 +240,15 @@ class Bytes:
 
     @property
     def attention_work(self) -> float:
-        """Gradients under way: as above, and of output, queries, keys, values, and their fused product."""
-        return self.residual + self.c * (self.config.d_model + 5 * self.a + 2 * self.k) * self.tokens
+        """Gradients under way: as above, and of output, queries, keys, values, and their fused product.
+
+        By hand, also what these are computed from, heads side by side, and three pieces of T × T.
+        """
+        more = 0.0
+        if self.attends_by_hand:
+            pieces = 3 * self.heads * min(ROWS, self.config.context_length)
+            more = self.c * (4 * self.a + pieces) * self.tokens
+        return more + self.residual + self.c * (self.config.d_model + 5 * self.a + 2 * self.k) * self.tokens
 
     @property
     def tables(self) -> float:

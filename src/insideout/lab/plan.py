@@ -107,7 +107,7 @@ class Plan:
 
 def plan(setup: Setup) -> Plan:
     """Compute a plan. Raises BadInput, saying what would help, when a device has not enough memory."""
-    load, device = setup.load, setup.device
+    load, device = replace(setup.load, kernels="gpu"), setup.device
     moment, memory = peak(load)
     if memory.total > room(device):
         raise BadInput(too_large(setup, memory))
@@ -157,7 +157,7 @@ def too_large(setup: Setup, memory: Memory) -> str:
         f"Each device would need {memory.total / GIB:.1f} GiB, {memory.total / GIB - there:.1f} GiB more than the "
         f"{there:.1f} GiB that can be used of {setup.device.name}'s {setup.device.memory:g}"
     )
-    for what, load in remedies(setup.load):
+    for what, load in remedies(replace(setup.load, kernels="gpu")):
         needed = peak(load)[1].total
         if needed <= room(setup.device):
             return f"{says}: with {what} it would need {needed / GIB:.1f} GiB."

@@ -66,7 +66,7 @@ class Run:
         return tokenizer
 
     def metrics(self) -> list[dict[str, Any]]:
-        """A record for each step: step, loss, lr, tokens_per_second, seconds, now and then validation_loss."""
+        """A record for each step: step, loss, lr, tokens_per_second, gradient_norm, seconds, some validation_loss."""
         return json_lines(self.path / "metrics.jsonl")
 
     def samples(self) -> list[dict[str, Any]]:

@@ -109,7 +109,10 @@ def train(
                 result.step += 1
                 result.loss = loss
                 seconds = time.perf_counter() - step_began
-                record = {"step": result.step, "loss": loss, "lr": lr, "tokens_per_second": count / seconds}
+                record = {
+                    "step": result.step, "loss": loss, "lr": lr, "tokens_per_second": count / seconds,
+                    "gradient_norm": norm if math.isfinite(norm) else None,
+                }  # fmt: skip
                 last = result.step == config.steps
                 if validate is not None and (last or due(result.step, config.eval_every)):
                     record["validation_loss"] = evaluate(validate, model, result, config, device)
