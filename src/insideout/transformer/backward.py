@@ -70,11 +70,10 @@ class RMSNorm(torch.autograd.Function):
 
 def turned(x: Tensor, cosine: Tensor, sine: Tensor, direction: int) -> Tensor:
     """Each pair (x_i, x_(i+D/2)) turned by its angle, or back by it where the direction is -1."""
-    out, half = torch.empty_like(x), x.shape[-1] // 2
-    first, second, to_first, to_second = x[..., :half], x[..., half:], out[..., :half], out[..., half:]
-    cosine, sine = cosine[..., :half], sine[..., :half]
-    torch.mul(first, cosine, out=to_first).addcmul_(second, sine, value=-direction)
-    torch.mul(second, cosine, out=to_second).addcmul_(first, sine, value=direction)
+    half = x.shape[-1] // 2
+    out = x * cosine
+    out[..., :half].addcmul_(x[..., half:], sine[..., half:], value=-direction)
+    out[..., half:].addcmul_(x[..., :half], sine[..., :half], value=direction)
     return out
 
 
