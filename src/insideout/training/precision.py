@@ -14,7 +14,7 @@ from insideout.errors import BadInput
 
 WORTH_IT = 1.5
 """How many times faster bfloat16 must be before auto takes it: a model also does what matrix products cannot speed up,
-and rounding to 16 bits costs time. Far from what machines without bfloat16 (below 1) and with it (above 2) measure."""
+and rounding to 16 bits costs time."""
 
 
 def choose(precision: str, device: torch.device) -> str:

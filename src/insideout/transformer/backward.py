@@ -10,7 +10,7 @@ result of every operation in them and makes one pass over memory for each. Writt
     attention       P = softmax(Q Kᵀ / √D), Z = P V:     dV = Pᵀ g, dP = g Vᵀ, ...         keeps Q, K and V
 
 They are used on the CPU; a GPU has kernels of its own, and torch.compile makes them. Attention's is used for bfloat16
-alone, where torch's is slow: in float32 torch's is the faster one.
+alone, where torch's was measured to be the slower one (chapter 07 of part 2 times both); in float32 it is the faster.
 Equal to autograd's by test. Taught in book/2-building-a-transformer/05_transformer_block.md (RMSNorm) and in
 book/1-understanding-gradients. Shapes: B batch, T positions, H heads, D head width, C width, V vocabulary, N targets.
 """
@@ -25,7 +25,7 @@ EXACT = (torch.float32, torch.float64)
 ROWS = 64
 """Queries whose pattern is computed at once in attention's backward pass: few enough that it stays near the core."""
 LONGEST = 512
-"""Positions up to which that is faster than torch's."""
+"""Positions up to which that was measured to be faster than torch's."""
 
 
 def on_cpu(*inputs: Tensor) -> bool:
