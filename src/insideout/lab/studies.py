@@ -3,9 +3,10 @@
     results = study("positions", train_one, {"rope": rope, "learned": learned}, seeds=3)
     results.values("rope", "loss")                      the number of each seed
 
-Each run is stored under the hash of its variant, its seed, the source of the experiment (with every function and class
-of the page that it uses), the library's training code and the scale. So a page rebuilds in seconds, an interrupted
-study goes on where it was, and a changed line runs again. Used from part 2 on.
+Where a run takes seconds, at laptop scale, one goes on in every core. Each is stored under the hash of its variant, its
+seed, the source of the experiment (with every function and class of the page that it uses), the library's training code
+and the scale. So a page rebuilds in seconds, an interrupted study goes on where it was, and a changed line runs again.
+Used from part 2 on.
 """
 
 import dataclasses
@@ -18,6 +19,8 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from joblib import Parallel, cpu_count, delayed
 
 from insideout import places
 from insideout.data.fetch import write_beside
@@ -48,7 +51,7 @@ class Results:
         return interval(self.values(variant, key))
 
     def seconds(self) -> float:
-        """How long all runs took when they were made."""
+        """How long all runs took when they were made, added up."""
         return float(sum(run["seconds"] for runs in self.runs.values() for run in runs))
 
 
@@ -57,37 +60,68 @@ def study(
     train_one: Callable[[Any, int], Mapping[str, Any]],
     variants: Mapping[str, Any],
     seeds: int | Sequence[int] = 3,
+    at_once: int | None = None,
 ) -> Results:
     """Run `train_one(variant, seed)` for all that is not stored yet; give all results, with "seconds" added.
 
     A variant is anything whose repr says what it is: a number, a tuple, a frozen dataclass such as GPTConfig.
     `train_one` returns numbers, strings and lists of them, by name. Progress goes to the error output.
+    `at_once` runs go on together, each in a process with a copy of what `train_one` uses of the page; None lets
+    `workers_for` choose. 1 keeps them in this process, one after another: for runs that measure how fast they are.
     """
     if not name.replace("-", "").isalnum():
         raise BadInput(f"{name!r} cannot name a study: use letters, digits and dashes.")
     source = source_of(train_one)
     each = range(seeds) if isinstance(seeds, int) else seeds
     tasks = [(label, seed, place(name, label, variants[label], seed, source)) for label in variants for seed in each]
-    left = sum(stored(path) is None for _, _, path in tasks)
+    results = [stored(path) for _, _, path in tasks]
+    missing = [index for index, result in enumerate(results) if result is None]
+    waiting = [(index, variants[tasks[index][0]], tasks[index][1]) for index in missing]
+    start, workers = time.perf_counter(), workers_for(len(waiting)) if at_once is None else at_once
+    if waiting:
+        print(f"Study {name}: {len(waiting)} runs, {workers} at once", file=sys.stderr)
+    for done, (index, new) in enumerate(run_all(train_one, waiting, workers), 1):
+        label, seed, path = tasks[index]
+        left = (time.perf_counter() - start) / done * (len(waiting) - done)
+        print(f"Study {name}: {done} of {len(waiting)} done ({label}, seed {seed}), {left:.0f} s left", file=sys.stderr)
+        try:
+            write_beside(path, json.dumps(new, ensure_ascii=False).encode())
+        except TypeError as error:
+            raise BadInput(f"Study {name}: a result cannot be stored ({error}): return numbers and lists.") from None
+        results[index] = new
     found: dict[str, list[Mapping[str, Any]]] = {label: [] for label in variants}
-    spent, done = 0.0, 0
-    for label, seed, path in tasks:
-        result = stored(path)
-        if result is None:
-            estimate = f", about {spent / done * (left - done):.0f} s left" if done else ""
-            print(f"Study {name}: run {done + 1} of {left} ({label}, seed {seed}){estimate}", file=sys.stderr)
-            start = time.perf_counter()
-            result = dict(train_one(variants[label], seed))
-            result["seconds"] = time.perf_counter() - start
-            spent, done = spent + result["seconds"], done + 1
-            try:
-                write_beside(path, json.dumps(result, ensure_ascii=False).encode())
-            except TypeError as error:
-                raise BadInput(
-                    f"Study {name}: a result cannot be stored ({error}): return numbers and lists."
-                ) from None
+    for (label, _, _), result in zip(tasks, results, strict=True):
+        assert result is not None
         found[label].append(result)
     return Results(found)
+
+
+def workers_for(n_runs: int) -> int:
+    """How many runs go on together: one a core at laptop scale, where a run keeps one core busy, and at most 8.
+
+    Runs of the tiny scale are over before a process has started; those of the gpu scale share one device.
+    """
+    return min(cpu_count(only_physical_cores=True), n_runs, 8) if scale() == "laptop" and n_runs else 1
+
+
+def run_all(
+    train_one: Callable[[Any, int], Mapping[str, Any]], waiting: Sequence[tuple[int, Any, int]], workers: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The index and result of each run, as they end. With one worker they run here, in their order."""
+    if workers == 1:
+        yield from (run_one(index, train_one, variant, seed) for index, variant, seed in waiting)
+    else:
+        pool = Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
+        yield from pool(delayed(run_one)(index, train_one, variant, seed) for index, variant, seed in waiting)
+
+
+def run_one(
+    index: int, train_one: Callable[[Any, int], Mapping[str, Any]], variant: Any, seed: int
+) -> tuple[int, dict[str, Any]]:
+    """One run, with how long it took."""
+    start = time.perf_counter()
+    result = dict(train_one(variant, seed))
+    return index, result | {"seconds": time.perf_counter() - start}
 
 
 def place(name: str, label: str, variant: Any, seed: int, source: str) -> Path:

@@ -27,6 +27,8 @@ from insideout.transformer.norm import RMSNorm
 
 LARGEST = 50_000_000
 """Parameters above which the arithmetic outweighs the starting, and a second copy of the weights the gain."""
+MANY = 8
+"""Rows from which a product is faster with its matrix stored as (in, out); for fewer, as (out, in)."""
 KNOWN = {
     GPT, Block, CausalSelfAttention, FeedForward, nn.ModuleList, nn.Linear, nn.Embedding, RMSNorm, nn.Identity,
     nn.Dropout,
@@ -47,10 +49,10 @@ def can_decode(model: nn.Module) -> bool:
 class Layer(NamedTuple):
     """One block's weights, prepared."""
 
-    query_key_value: Tensor  # ((H + 2G) D, C), gain of the norm inside, pairs of q and k as neighbours
+    query_key_value: Tensor  # (C, (H + 2G) D), gain of the norm inside, pairs of q and k as neighbours
     head_gain: Tensor | None  # (H + G, D), gains of the query and key norms
     output: Tensor  # (H D, C)
-    up: Tensor  # (d_ff or 2 d_ff, C), gain of the norm inside
+    up: Tensor  # (C, d_ff or 2 d_ff), gain of the norm inside
     down: Tensor  # (d_ff, C)
 
 
@@ -71,8 +73,10 @@ class Decoder:
         self.pairs = torch.stack([half, half + width // 2], dim=1).flatten()  # (D,): i and i + D/2 side by side
         self.position, n_slots = cache.aligned, cache.keys.shape[3]
         self.slots = torch.cat([cache.keys[..., self.pairs], cache.values], dim=2)  # (L, B, 2G, S, D)
+        self.many = cache.keys.shape[1] >= MANY
         self.layers = [self.prepare(block) for block in model.blocks]
-        self.embedding, self.head = model.token_embedding.weight, model.head.weight * gain_of(model.norm)
+        self.embedding = model.token_embedding.weight
+        self.head = self.stored(model.head.weight * gain_of(model.norm))  # (C, V)
         self.epsilon = torch.tensor(config.norm_eps, dtype=self.embedding.dtype)
         self.added = None  # (S, C), positions that are added to the embeddings
         if model.position_embedding is not None:
@@ -101,7 +105,13 @@ class Decoder:
             gain = torch.cat([query.expand(config.n_heads, -1), key.expand(config.kv_heads, -1)])
         up = mlp.up.weight if mlp.gate is None else torch.cat([mlp.gate.weight, mlp.up.weight])
         up = up * gain_of(block.feed_forward_norm)
-        return Layer(by_head.flatten(0, 1), gain, attention.output.weight.T, up, mlp.down.weight.T)
+        matrices = (by_head.flatten(0, 1), attention.output.weight, up, mlp.down.weight)
+        first, output, up, down = (self.stored(matrix) for matrix in matrices)
+        return Layer(first, gain, output, up, down)
+
+    def stored(self, weight: Float[Tensor, "out in"]) -> Float[Tensor, "in out"]:
+        """The transpose, stored so that a product with it is fast."""
+        return weight.T.contiguous() if self.many else weight.T
 
     def inverse_rms(self, x: Float[Tensor, "... W"]) -> Float[Tensor, "... 1"]:
         """1 / √(mean(x²) + ε), in three operations."""
@@ -116,7 +126,7 @@ class Decoder:
         if self.added is not None:
             x = x + self.added[t]
         for layer, slots in zip(self.layers, self.slots, strict=True):
-            heads = F.linear(x * self.inverse_rms(x), layer.query_key_value).view(batch, -1, width)  # (B, H + 2G, D)
+            heads = torch.mm(x * self.inverse_rms(x), layer.query_key_value).view(batch, -1, width)  # (B, H + 2G, D)
             if layer.head_gain is not None:
                 queries_and_keys = heads[:, :-groups]
                 queries_and_keys.mul_(self.inverse_rms(queries_and_keys)).mul_(layer.head_gain)
@@ -128,9 +138,9 @@ class Decoder:
             q = heads[:, :n_queries].reshape(batch, groups, -1, width)  # a group's queries as rows: (B, G, H/G, D)
             z = F.scaled_dot_product_attention(q, k, v).reshape(batch, -1)  # (B, H D)
             x = torch.addmm(x, z, layer.output)
-            x = torch.addmm(x, self.bend(F.linear(x * self.inverse_rms(x), layer.up)), layer.down)
+            x = torch.addmm(x, self.bend(torch.mm(x * self.inverse_rms(x), layer.up)), layer.down)
         self.position += 1
-        return F.linear(x * self.inverse_rms(x), self.head)
+        return torch.mm(x * self.inverse_rms(x), self.head)
 
     def bend(self, hidden: Float[Tensor, "B F"]) -> Float[Tensor, "B d_ff"]:
         """The feed-forward layer's nonlinearity."""

@@ -138,7 +138,10 @@ def generate(
             else:
                 chosen = choose(filtered_probabilities(logits, temperature, top_k, top_p, min_p), uniforms[:, step])
             last = last + 1
-            text[rows, last] = chosen
+            if aligned:
+                text[:, width + step] = chosen  # the same place in every row: a slice, cheaper than indices
+            else:
+                text[rows, last] = chosen
             if stops:
                 for row, token in enumerate(chosen.tolist()):
                     if token in stops and not finished[row]:
