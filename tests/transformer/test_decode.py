@@ -6,7 +6,7 @@ from torch import nn
 
 from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.decode import Decoder, can_decode
+from insideout.transformer.decode import MANY, Decoder, can_decode, pack
 from insideout.transformer.generate import generate
 from insideout.transformer.model import GPT
 
@@ -31,15 +31,39 @@ def test_every_step_scores_as_the_model_does(kv_heads, positions, mlp, qk_norm):
     config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, mlp=mlp, qk_norm=qk_norm, tie_embeddings=tied)
     model = shaken(config)
     assert can_decode(model)
-    ids = torch.randint(23, (3, 15))
+    batch = 3 if mlp == "gelu" else MANY  # weights are stored one way for few rows, another for many
+    ids = torch.randint(23, (batch, 15))
     with torch.inference_mode():
-        caches = [KVCache(config, 3, 20, dtype=torch.float64) for _ in range(2)]
+        caches = [KVCache(config, batch, 20, dtype=torch.float64) for _ in range(2)]
         for cache in caches:
             model(ids[:, :5], cache)
         decoder = Decoder(model, caches[0])
         for t in range(5, 15):
             right = model(ids[:, t : t + 1], caches[1])[:, 0]
             assert (decoder(ids[:, t]) - right).abs().max() < 1e-11
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 6])
+@pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rope"])
+def test_packed_tokens_score_as_each_row_does_alone(kv_heads, positions):
+    config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, qk_norm=True)
+    model, ids = shaken(config), torch.randint(23, (4, 20))
+    with torch.inference_mode():
+        right = model(ids)  # (B, T, V)
+        cache = KVCache(config, 4, 20, dtype=torch.float64)
+        model(ids[:, :6], cache)  # rows really hold 2, 6, 4 and 3 tokens: what lies beyond is overwritten
+        starts = [2, 6, 4, 3]
+        cache.set_lengths(starts)
+        decoder, rows = Decoder(model, cache), list(range(4))
+        for counts in ([3, 1, 5, 2], [1, 1, 1, 1], [4, 2, 6, 1], [2, 3, 1]):
+            if len(counts) < len(rows):
+                decoder.keep([0, 1, 3])
+                del rows[2], starts[2]
+            read = [ids[row, start : start + count] for row, start, count in zip(rows, starts, counts, strict=True)]
+            found = decoder(torch.cat(read), pack(starts, counts, torch.float64))
+            spans = [right[row, start : start + count] for row, start, count in zip(rows, starts, counts, strict=True)]
+            assert (found - torch.cat(spans)).abs().max() < 1e-11
+            starts = [start + count for start, count in zip(starts, counts, strict=True)]
 
 
 @pytest.mark.parametrize(

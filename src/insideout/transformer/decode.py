@@ -1,4 +1,4 @@
-"""Writing with a small model: one token a row, with as few operations as the arithmetic needs.
+"""Writing with a small model, with as few operations as the arithmetic needs.
 
 When the matrices are small, starting an operation costs more than computing it, and a step of `GPT.forward` starts some
 twenty of them a layer. Here the same step takes about half as many, because the weights are prepared once:
@@ -8,10 +8,13 @@ twenty of them a layer. Here the same step takes about half as many, because the
     [W_gate; W_up]                                        the two matrices of SwiGLU are one
 
 Keys and values lie in one buffer, so one copy stores both, and grouped queries are read as rows of one product, so
-nothing is repeated. Taught in book/2-building-a-transformer/08_kv_cache.md.
-Shapes: B batch, C d_model, H heads, G key-value heads, D head width, S slots, V vocabulary.
+nothing is repeated. A call reads one token of every row, or `Packed` ones: some of each.
+Taught in book/2-building-a-transformer/08_kv_cache.md.
+Shapes: B batch, N tokens, W most tokens of a row, C d_model, H heads, G key-value heads, D head width, S slots,
+V vocabulary.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -56,6 +59,28 @@ class Layer(NamedTuple):
     down: Tensor  # (d_ff, C)
 
 
+class Packed(NamedTuple):
+    """Tokens of several rows in one line: row 0's, then row 1's. Only attention has to know which is whose."""
+
+    rows: Int[Tensor, "N"]
+    positions: Int[Tensor, "N"]
+    padded: Int[Tensor, "B W"]  # which token is the w-th of row b; its last again where it has fewer
+    real: Int[Tensor, "N"]  # where the tokens stand in that table, row after row
+    mask: Float[Tensor, "B W S"]  # 0 for the slots that a token sees, -∞ for the others
+
+
+def pack(starts: Sequence[int], counts: Sequence[int], dtype: torch.dtype) -> Packed:
+    """`counts[b]` tokens of row b, the first at position `starts[b]`; the mask has the model's dtype."""
+    start, count, most = torch.tensor(starts)[:, None], torch.tensor(counts)[:, None], max(counts)
+    steps = torch.arange(most).expand(len(counts), -1)
+    places = torch.minimum(steps, count - 1)  # (B, W)
+    real = (steps < count).flatten().nonzero()[:, 0]
+    positions = start + places
+    seen = torch.arange(max(map(sum, zip(starts, counts, strict=True)))) <= positions[:, :, None]  # (B, W, S)
+    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
+    return Packed(real // most, positions.flatten()[real], count.cumsum(0) - count + places, real, mask)
+
+
 def gain_of(norm: nn.Module) -> Tensor:
     """The gain γ of an RMSNorm."""
     assert isinstance(norm, nn.RMSNorm)
@@ -63,15 +88,14 @@ def gain_of(norm: nn.Module) -> Tensor:
 
 
 class Decoder:
-    """Continues what a cache holds, token by token; all rows stand at the same position."""
+    """Continues what a cache holds."""
 
     def __init__(self, model: GPT, cache: KVCache) -> None:
-        assert cache.aligned is not None
         config = self.config = model.config
         heads, groups, width = config.n_heads, config.kv_heads, config.head_width
         half = torch.arange(width // 2)
         self.pairs = torch.stack([half, half + width // 2], dim=1).flatten()  # (D,): i and i + D/2 side by side
-        self.position, n_slots = cache.aligned, cache.keys.shape[3]
+        self.position, n_slots = cache.aligned or 0, cache.keys.shape[3]  # packed tokens say theirs
         self.slots = torch.cat([cache.keys[..., self.pairs], cache.values], dim=2)  # (L, B, 2G, S, D)
         self.many = cache.keys.shape[1] >= MANY
         self.layers = [self.prepare(block) for block in model.blocks]
@@ -118,29 +142,54 @@ class Decoder:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return torch.addcmul(self.epsilon, length, length, value=1 / x.shape[-1]).rsqrt_()
 
-    def __call__(self, ids: Int[Tensor, "B"]) -> Float[Tensor, "B V"]:
-        """Scores of what follows, after reading one more token of every row."""
-        config, t = self.config, self.position
-        n_queries, groups, width, batch = config.n_heads, config.kv_heads, config.head_width, ids.shape[0]
-        x = F.embedding(ids, self.embedding)  # (B, C)
+    def __call__(self, ids: Int[Tensor, "N"], packed: Packed | None = None) -> Float[Tensor, "N V"]:
+        """Scores of what follows each token read: packed ones, or one more of every row, all at one position."""
+        width, n = self.config.head_width, ids.shape[0]
+        at = packed.positions if packed is not None else self.position
+        turn = None if self.turn is None else self.turn[at]
+        x = F.embedding(ids, self.embedding)  # (N, C)
         if self.added is not None:
-            x = x + self.added[t]
+            x = x + self.added[at]
         for layer, slots in zip(self.layers, self.slots, strict=True):
-            heads = torch.mm(x * self.inverse_rms(x), layer.query_key_value).view(batch, -1, width)  # (B, H + 2G, D)
+            heads = torch.mm(x * self.inverse_rms(x), layer.query_key_value).view(n, -1, width)  # (N, H + 2G, D)
             if layer.head_gain is not None:
-                queries_and_keys = heads[:, :-groups]
+                queries_and_keys = heads[:, : -self.config.kv_heads]
                 queries_and_keys.mul_(self.inverse_rms(queries_and_keys)).mul_(layer.head_gain)
-            if self.turn is not None:
-                turned = torch.view_as_complex(heads.view(batch, -1, width // 2, 2)) * self.turn[t]
-                heads = torch.view_as_real(turned).view(batch, -1, width)
-            slots[:, :, t] = heads[:, n_queries:]
-            k, v = slots[:, :, : t + 1].split(groups, dim=1)  # (B, G, S, D) each
-            q = heads[:, :n_queries].reshape(batch, groups, -1, width)  # a group's queries as rows: (B, G, H/G, D)
-            z = F.scaled_dot_product_attention(q, k, v).reshape(batch, -1)  # (B, H D)
+            if turn is not None:
+                turned = torch.view_as_complex(heads.view(n, -1, width // 2, 2)) * turn
+                heads = torch.view_as_real(turned).view(n, -1, width)
+            z = self.attend(heads, slots) if packed is None else self.attend_packed(heads, slots, packed)  # (N, H D)
             x = torch.addmm(x, z, layer.output)
             x = torch.addmm(x, self.bend(torch.mm(x * self.inverse_rms(x), layer.up)), layer.down)
-        self.position += 1
+        self.position += packed is None
         return torch.mm(x * self.inverse_rms(x), self.head)
+
+    def attend(self, heads: Float[Tensor, "B H_and_both D"], slots: Float[Tensor, "B both S D"]) -> Float[Tensor, "B HD"]:
+        """Store keys and values of one token a row; read what is stored."""
+        n_queries, groups, batch = self.config.n_heads, self.config.kv_heads, heads.shape[0]
+        slots[:, :, self.position] = heads[:, n_queries:]
+        k, v = slots[:, :, : self.position + 1].chunk(2, dim=1)  # (B, G, S, D) each
+        q = heads[:, :n_queries].reshape(batch, groups, -1, heads.shape[2])  # a group's queries as rows: (B, G, H/G, D)
+        return F.scaled_dot_product_attention(q, k, v).reshape(batch, -1)
+
+    def attend_packed(
+        self, heads: Float[Tensor, "N H_and_both D"], slots: Float[Tensor, "B both S D"], packed: Packed
+    ) -> Float[Tensor, "N HD"]:
+        """The same for packed tokens: they are laid out by row, with a mask, and picked out again."""
+        n_queries, groups, (batch, most) = self.config.n_heads, self.config.kv_heads, packed.padded.shape
+        slots[packed.rows, :, packed.positions] = heads[:, n_queries:]
+        k, v = slots[:, :, : packed.mask.shape[2]].chunk(2, dim=1)  # (B, G, S, D) each
+        q = heads[:, :n_queries].flatten(1)[packed.padded].view(batch, most, groups, -1, heads.shape[2])
+        shared = n_queries // groups
+        q = q.transpose(1, 2).flatten(2, 3)  # (B, G, W H/G, D)
+        mask = packed.mask if shared == 1 else packed.mask.repeat_interleave(shared, dim=1)
+        z = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])  # (B, G, W H/G, D)
+        z = z.view(batch, groups, most, shared, -1).transpose(1, 2).reshape(batch * most, -1)
+        return z[packed.real]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only."""
+        self.slots = self.slots[:, list(rows)]
 
     def bend(self, hidden: Float[Tensor, "B F"]) -> Float[Tensor, "B d_ff"]:
         """The feed-forward layer's nonlinearity."""

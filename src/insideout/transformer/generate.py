@@ -16,6 +16,7 @@ from torch import Tensor
 from insideout.errors import BadInput
 from insideout.transformer.cache import KVCache
 from insideout.transformer.decode import Decoder, can_decode
+from insideout.transformer.lookup import Row, continue_by_lookup
 from insideout.transformer.model import GPT
 
 
@@ -57,11 +58,13 @@ def choose(probabilities: Float[Tensor, "B V"], uniform: Float[Tensor, "B"]) -> 
     return torch.searchsorted(cumulative, point, right=True).squeeze(1).clamp(max=probabilities.shape[1] - 1)
 
 
-def _check(temperature: float, top_k: int | None, top_p: float | None, min_p: float | None) -> None:
+def _check(temperature: float, top_k: int | None, top_p: float | None, min_p: float | None, lookup: int) -> None:
     if temperature < 0:
         raise BadInput(f"temperature is {temperature}; it must be 0 (greedy) or more.")
     if top_k is not None and top_k < 1:
         raise BadInput(f"top_k is {top_k}; it must be at least 1.")
+    if lookup < 0:
+        raise BadInput(f"lookup is {lookup}; it must be 0 (no drafts) or more.")
     for name, value in (("top_p", top_p), ("min_p", min_p)):
         if value is not None and not 0 < value <= 1:
             raise BadInput(f"{name} is {value}; it must be above 0 and at most 1.")
@@ -80,14 +83,17 @@ def generate(
     stop: int | Sequence[int] | None = None,
     seed: int = 0,
     use_cache: bool = True,
+    lookup: int = 8,
 ) -> list[list[int]]:
     """Continue each prompt by up to `max_new_tokens` tokens; returns prompts and continuations as lists of ids.
 
     temperature 0 is greedy. `stop` ends a sequence at that token (kept). Prompts may differ in length.
     `use_cache=False` reads the whole text again for every token: the slow way, kept to be compared with.
+    `lookup`: where a `Decoder` writes greedily, up to so many tokens are drafted from the text itself and checked in
+    one call (`transformer.lookup`); 0 writes one token a call. The text is the same.
     Raises BadInput for an empty prompt, an unknown id, a setting out of range, or a text longer than the context.
     """
-    _check(temperature, top_k, top_p, min_p)
+    _check(temperature, top_k, top_p, min_p, lookup)
     prompts = [[int(i) for i in row] for row in (ids.tolist() if isinstance(ids, Tensor) else ids)]
     lengths = [len(prompt) for prompt in prompts]
     if not prompts or min(lengths) == 0:
@@ -128,6 +134,13 @@ def generate(
             elif step == 0:
                 logits = model(text[:, :width], cache)[rows, last]
                 cache.set_lengths(lengths)
+                if temperature == 0 and lookup and can_decode(model):
+                    ends = [n + max_new_tokens for n in lengths]
+                    texts = [Row(prompt, end, stops) for prompt, end in zip(prompts, ends, strict=True)]
+                    for each, token in zip(texts, logits.argmax(-1).tolist(), strict=True):
+                        each.add([token])
+                    continue_by_lookup(Decoder(model, cache), texts, lookup)
+                    return [each.ids for each in texts]
                 if aligned and can_decode(model):
                     decoder, cache = Decoder(model, cache), None
             else:
