@@ -164,7 +164,9 @@ class Decoder:
         self.position += packed is None
         return torch.mm(x * self.inverse_rms(x), self.head)
 
-    def attend(self, heads: Float[Tensor, "B H_and_both D"], slots: Float[Tensor, "B both S D"]) -> Float[Tensor, "B HD"]:
+    def attend(
+        self, heads: Float[Tensor, "B H_and_both D"], slots: Float[Tensor, "B both S D"]
+    ) -> Float[Tensor, "B HD"]:
         """Store keys and values of one token a row; read what is stored."""
         n_queries, groups, batch = self.config.n_heads, self.config.kv_heads, heads.shape[0]
         slots[:, :, self.position] = heads[:, n_queries:]

@@ -21,7 +21,8 @@ import torch
 from insideout.transformer.decode import Decoder, pack
 
 LONGEST, SHORTEST = 3, 2  # how many last tokens are looked up
-FIRST = 2  # tokens drafted at first
+FIRST, MOST = 2, 8  # tokens drafted at first, and at most
+FEW = 4  # rows up to which it pays: with more, a call's arithmetic costs more than starting it
 
 
 class Row:
