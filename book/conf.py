@@ -44,6 +44,11 @@ suppress_warnings = ["epub.unknown_project_files", "epub.duplicated_toc_entry", 
 os.environ.setdefault("INSIDEOUT_SCALE", "laptop")
 os.environ.pop("MPLBACKEND", None)  # the kernel chooses its own, which draws into the page
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+# The kernels read these settings, not the reader's own; each would warn that it speaks over TCP, on this very machine.
+settings = BOOK / "_build" / "ipython" / "profile_default" / "ipython_kernel_config.py"
+settings.parent.mkdir(parents=True, exist_ok=True)
+settings.write_text("c.Application.log_level = 40\n")
+os.environ["IPYTHONDIR"] = str(settings.parents[1])
 nb_execution_mode = "inline"
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True

@@ -82,8 +82,11 @@ def continue_by_lookup(decoder: Decoder, rows: Sequence[Row], n_draft: int) -> i
     while not all(row.done for row in active):
         drafts = [row.draft(n_draft) for row in active]
         starts, counts = [len(row.ids) - 1 for row in active], [len(draft) + 1 for draft in drafts]
-        packed = pack(starts, counts, decoder.embedding.dtype)
         read = [token for row, draft in zip(active, drafts, strict=True) for token in (row.ids[-1], *draft)]
+        if len(set(starts)) == 1 and max(counts) == 1:  # a plain step starts fewer operations
+            decoder.position, packed = starts[0], None
+        else:
+            packed = pack(starts, counts, decoder.embedding.dtype)
         best, calls = decoder(torch.tensor(read), packed).argmax(-1).tolist(), calls + 1
         first = 0
         for row, draft in zip(active, drafts, strict=True):
