@@ -3,7 +3,8 @@
 A Llama of the laptop recipe's shape, trained on python-docs, continues held-out text: greedy, 256 new tokens after
 prompts of 16, eight of them one at a time (batch 1) and 32 together (batch 32). The same weights on both sides, in
 float32. Medians of interleaved repeats; the tokens must be identical. For a single text `generate` drafts from the text
-itself; the same with one token a call stands beside it, and so does `transformers` with its own prompt lookup.
+itself; the same with one token a call stands beside it, and so does `transformers` with its own prompt lookup. At batch
+32 it also says how long a step's attention and matrix products take by themselves: no step can be shorter.
 Writes benchmarks/results/generation.json.
 """
 
@@ -16,11 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from insideout.lab.machine import machine
 from insideout.lab.small import small_text, train_small
 from insideout.training.config import TrainConfig
+from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
+from insideout.transformer.decode import Decoder
 from insideout.transformer.generate import generate
 from insideout.transformer.hub import to_hf
 from insideout.transformer.lookup import MOST, Row
@@ -76,6 +80,35 @@ def tokens_per_call(text: list[int]) -> float:
     return (len(text) - PROMPT) / calls
 
 
+def median_ms(function) -> float:
+    times = []
+    for _ in range(50):
+        start = time.perf_counter()
+        function()
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+@torch.inference_mode()
+def alone(model: GPT, batch: int) -> dict[str, float]:
+    """Milliseconds that attention and the matrix products of one step take, at the text's mean length."""
+    config, length = model.config, PROMPT + NEW // 2
+    decoder = Decoder(model, KVCache(config, batch, PROMPT + NEW))
+    q = torch.randn(batch, config.kv_heads, config.n_heads // config.kv_heads, config.head_width)
+    matrices = [m for layer in decoder.layers for m in (layer.query_key_value, layer.output, layer.up, layer.down)]
+    inputs = {n: torch.randn(batch, n) for n in {m.shape[0] for m in matrices}}
+
+    def attend() -> None:
+        for slots in decoder.slots:
+            F.scaled_dot_product_attention(q, *slots[:, :, :length].chunk(2, dim=1))
+
+    def multiply() -> None:
+        for matrix in [*matrices, decoder.head]:
+            torch.mm(inputs[matrix.shape[0]], matrix)
+
+    return {"attention": median_ms(attend), "matrix products": median_ms(multiply)}
+
+
 def measure(kv_heads: int) -> dict[str, Any]:
     """All candidates, in turns, for a model with so many key and value heads."""
     model, loss = trained(kv_heads)
@@ -117,6 +150,12 @@ def measure(kv_heads: int) -> dict[str, Any]:
             "identical tokens": all(text == texts["ours"] for text in texts.values()),
             "texts": n_texts,
         }
+        if batch > 1:
+            rows[f"batch {batch}"]["milliseconds a step"] = {
+                "ours": 1e3 * medians["ours"] / NEW,
+                **{f"of these {name} alone": ms for name, ms in alone(model, batch).items()},
+                "a third of transformers'": 1e3 * medians["transformers"] / NEW / 3,
+            }
         if batch == 1:
             given = [tokens_per_call(text) for text in texts["ours"]]
             rows["batch 1"]["tokens a call of ours"] = statistics.harmonic_mean(given)
