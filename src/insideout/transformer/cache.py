@@ -26,16 +26,17 @@ class KVCache:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        shape = (config.n_layers, batch_size, config.kv_heads, n_slots, config.head_width)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)  # (L, B, G, S, D)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)  # (L, B, G, S, D)
+        shape = (config.n_layers, batch_size, 2 * config.kv_heads, n_slots, config.head_width)
+        self.slots = torch.zeros(shape, device=device, dtype=dtype)  # keys and values side by side
+        self.keys = self.slots[:, :, : config.kv_heads]  # (L, B, G, S, D)
+        self.values = self.slots[:, :, config.kv_heads :]  # (L, B, G, S, D)
         self.lengths = torch.zeros(batch_size, dtype=torch.long, device=device)  # (B,)
         self.aligned: int | None = 0  # the length every row shares, or None
 
     @property
     def n_bytes(self) -> int:
         """Memory of keys and values: 2 · L · B · G · S · D · bytes per number."""
-        return 2 * self.keys.numel() * self.keys.element_size()
+        return self.slots.numel() * self.slots.element_size()
 
     def positions(self, n_new: int) -> Int[Tensor, "#B T"]:
         """Where the next `n_new` tokens of each row stand."""

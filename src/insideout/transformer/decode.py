@@ -7,8 +7,8 @@ twenty of them a layer. Here the same step takes about half as many, because the
     (x_i, x_(i+D/2)) -> x_i + j x_(i+D/2)                 RoPE turns a pair: one complex product, when neighbours
     [W_gate; W_up]                                        the two matrices of SwiGLU are one
 
-Keys and values lie in one buffer, so one copy stores both, and grouped queries are read as rows of one product, so
-nothing is repeated. A call reads one token of every row, or `Packed` ones: some of each.
+The cache's keys and values lie in one buffer, so one copy stores both, and grouped queries are read as rows of one
+product, so nothing is repeated. A call reads one token of every row, or `Packed` ones: some of each.
 Taught in book/2-building-a-transformer/08_kv_cache.md.
 Shapes: B batch, N tokens, W most tokens of a row, C d_model, H heads, G key-value heads, D head width, S slots,
 V vocabulary.
@@ -88,7 +88,7 @@ def gain_of(norm: nn.Module) -> Tensor:
 
 
 class Decoder:
-    """Continues what a cache holds."""
+    """Continues what a cache holds, and takes the cache over: its keys' numbers change their places."""
 
     def __init__(self, model: GPT, cache: KVCache) -> None:
         config = self.config = model.config
@@ -96,7 +96,9 @@ class Decoder:
         half = torch.arange(width // 2)
         self.pairs = torch.stack([half, half + width // 2], dim=1).flatten()  # (D,): i and i + D/2 side by side
         self.position, n_slots = cache.aligned or 0, cache.keys.shape[3]  # packed tokens say theirs
-        self.slots = torch.cat([cache.keys[..., self.pairs], cache.values], dim=2)  # (L, B, 2G, S, D)
+        written = cache.keys[:, :, :, : int(cache.lengths.max())]
+        written.copy_(written[..., self.pairs])
+        self.slots = cache.slots  # (L, B, 2G, S, D)
         self.many = cache.keys.shape[1] >= MANY
         self.layers = [self.prepare(block) for block in model.blocks]
         self.embedding = model.token_embedding.weight
