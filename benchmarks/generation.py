@@ -4,7 +4,7 @@ A Llama of the laptop recipe's shape, trained on python-docs, continues held-out
 prompts of 16, eight of them one at a time (batch 1) and 32 together (batch 32). The same weights on both sides, in
 float32. Medians of interleaved repeats; the tokens must be identical. For a single text `generate` drafts from the text
 itself; the same with one token a call stands beside it, and so does `transformers` with its own prompt lookup. At batch
-32 it also says how long a step's attention and matrix products take by themselves: no step can be shorter.
+32 it also says how long a step's attention and matrix products take by themselves, on warm memory.
 Writes benchmarks/results/generation.json.
 """
 
@@ -130,7 +130,7 @@ def measure(kv_heads: int) -> dict[str, Any]:
             "transformers": beside,
             "transformers, prompt lookup": lambda ids, beside=beside: beside(ids, prompt_lookup_num_tokens=MOST),
         }
-        if batch > 1:  # they look up for one text at a time only, and so do we unless told otherwise
+        if batch > 1:  # they look up for a single text only, and we, unless told otherwise, for a few
             del candidates["transformers, prompt lookup"], candidates["ours, one token a call"]
         seconds: dict[str, list[float]] = {name: [] for name in candidates}
         texts = {}

@@ -22,7 +22,7 @@ from insideout.transformer.decode import Decoder, pack
 
 LONGEST, SHORTEST = 3, 2  # how many last tokens are looked up
 FIRST, MOST = 2, 8  # tokens drafted at first, and at most
-FEW = 4  # rows up to which it pays: with more, a call's arithmetic costs more than starting it
+FEW = 4  # rows up to which `generate` looks up by itself: with many, starting a call is not what costs
 
 
 class Row:
