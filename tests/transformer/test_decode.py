@@ -6,7 +6,7 @@ from torch import nn
 
 from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.decode import MANY, Decoder, can_decode, pack
+from insideout.transformer.decode import MANY, Decoder, can_decode
 from insideout.transformer.generate import generate
 from insideout.transformer.model import GPT
 
@@ -57,10 +57,10 @@ def test_packed_tokens_score_as_each_row_does_alone(kv_heads, positions):
         decoder, rows = Decoder(model, cache), list(range(4))
         for counts in ([3, 1, 5, 2], [1, 1, 1, 1], [4, 2, 6, 1], [2, 3, 1]):
             if len(counts) < len(rows):
-                decoder.keep([0, 1, 3])
-                del rows[2], starts[2]
+                decoder.drop(1)  # the last row takes its place
+                rows, starts = [0, 3, 2], [starts[0], starts[3], starts[2]]
             read = [ids[row, start : start + count] for row, start, count in zip(rows, starts, counts, strict=True)]
-            found = decoder(torch.cat(read), pack(starts, counts, torch.float64))
+            found = decoder(torch.cat(read), decoder.pack(starts, counts))
             spans = [right[row, start : start + count] for row, start, count in zip(rows, starts, counts, strict=True)]
             assert (found - torch.cat(spans)).abs().max() < 1e-11
             starts = [start + count for start, count in zip(starts, counts, strict=True)]

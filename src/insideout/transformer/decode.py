@@ -17,6 +17,7 @@ V vocabulary.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -60,25 +61,16 @@ class Layer(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Tokens of several rows in one line: row 0's, then row 1's. Only attention has to know which is whose."""
+    """Tokens of several rows in one line: row 0's, then row 1's. Only attention has to know which is whose.
+
+    For it they are laid out in a table of B rows and W places; a row with fewer tokens repeats its last one.
+    """
 
     rows: Int[Tensor, "N"]
     positions: Int[Tensor, "N"]
-    padded: Int[Tensor, "B W"]  # which token is the w-th of row b; its last again where it has fewer
-    real: Int[Tensor, "N"]  # where the tokens stand in that table, row after row
-    mask: Float[Tensor, "B W S"]  # 0 for the slots that a token sees, -∞ for the others
-
-
-def pack(starts: Sequence[int], counts: Sequence[int], dtype: torch.dtype) -> Packed:
-    """`counts[b]` tokens of row b, the first at position `starts[b]`; the mask has the model's dtype."""
-    start, count, most = torch.tensor(starts)[:, None], torch.tensor(counts)[:, None], max(counts)
-    steps = torch.arange(most).expand(len(counts), -1)
-    places = torch.minimum(steps, count - 1)  # (B, W)
-    real = (steps < count).flatten().nonzero()[:, 0]
-    positions = start + places
-    seen = torch.arange(max(map(sum, zip(starts, counts, strict=True)))) <= positions[:, :, None]  # (B, W, S)
-    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
-    return Packed(real // most, positions.flatten()[real], count.cumsum(0) - count + places, real, mask)
+    queries: Int[Tensor, "BGWQ"]  # which of the N (H + 2G) heads each query of the table is; Q = H / G share a key
+    answers: Int[Tensor, "NH"]  # where in the table's answers, (B, W, Q, G), each token's heads stand
+    mask: Float[Tensor, "B 1 WQ S"]  # 0 for the slots that a token sees, -∞ for the others
 
 
 def gain_of(norm: nn.Module) -> Tensor:
@@ -104,18 +96,20 @@ class Decoder:
         self.embedding = model.token_embedding.weight
         self.head = self.stored(model.head.weight * gain_of(model.norm))  # (C, V)
         self.epsilon = torch.tensor(config.norm_eps, dtype=self.embedding.dtype)
+        self.line = torch.zeros(2 * n_slots, dtype=self.embedding.dtype)
+        self.line[n_slots:] = -torch.inf  # every row of a mask is a stretch of it
         self.added = None  # (S, C), positions that are added to the embeddings
         if model.position_embedding is not None:
             self.added = model.position_embedding.weight
         elif config.positions == "sinusoidal":
             self.added = model.position_table.to(self.embedding.dtype)
-        self.turn = None  # (S, H + 2G, D/2), complex; values are turned by 1
+        self.turn = None  # (S, (H + 2G) D/2), complex; values are turned by 1
         if config.positions == "rope":
             cosine, sine = (
                 table[:n_slots, : width // 2].to(self.embedding.dtype) for table in (model.cosine, model.sine)
             )
             turn = torch.complex(cosine, sine)[:, None].expand(-1, heads + groups, -1)
-            self.turn = torch.cat([turn, torch.ones_like(turn[:, :groups])], dim=1)
+            self.turn = torch.cat([turn, torch.ones_like(turn[:, :groups])], dim=1).flatten(1)
 
     def prepare(self, block: nn.Module) -> Layer:
         """A block's weights as `Layer` says."""
@@ -146,60 +140,87 @@ class Decoder:
 
     def __call__(self, ids: Int[Tensor, "N"], packed: Packed | None = None) -> Float[Tensor, "N V"]:
         """Scores of what follows each token read: packed ones, or one more of every row, all at one position."""
-        width, n = self.config.head_width, ids.shape[0]
-        at = packed.positions if packed is not None else self.position
-        turn = None if self.turn is None else self.turn[at]
         x = F.embedding(ids, self.embedding)  # (N, C)
+        at = self.position if packed is None else packed.positions
+        length = self.position + 1 if packed is None else packed.mask.shape[3]
         if self.added is not None:
             x = x + self.added[at]
-        for layer, slots in zip(self.layers, self.slots, strict=True):
-            heads = torch.mm(x * self.inverse_rms(x), layer.query_key_value).view(n, -1, width)  # (N, H + 2G, D)
+        turn = self.turn[at] if self.turn is not None else None
+        both = self.slots[:, :, :, :length].chunk(2, dim=2)  # (L, B, G, S, D) each
+        for layer, slots, k, v in zip(self.layers, self.slots, *both, strict=True):
+            heads = torch.mm(x * self.inverse_rms(x), layer.query_key_value)  # (N, (H + 2G) D)
             if layer.head_gain is not None:
-                queries_and_keys = heads[:, : -self.config.kv_heads]
+                queries_and_keys = heads.view(len(x), -1, k.shape[3])[:, : -self.config.kv_heads]
                 queries_and_keys.mul_(self.inverse_rms(queries_and_keys)).mul_(layer.head_gain)
             if turn is not None:
-                turned = torch.view_as_complex(heads.view(n, -1, width // 2, 2)) * turn
-                heads = torch.view_as_real(turned).view(n, -1, width)
-            z = self.attend(heads, slots) if packed is None else self.attend_packed(heads, slots, packed)  # (N, H D)
-            x = torch.addmm(x, z, layer.output)
-            x = torch.addmm(x, self.bend(torch.mm(x * self.inverse_rms(x), layer.up)), layer.down)
+                heads.view(turn.dtype).mul_(turn)
+            heads = heads.view(len(x), -1, k.shape[3])  # (N, H + 2G, D)
+            if packed is None:
+                z = self.attend(heads, slots, k, v)  # (N, H D)
+            else:
+                z = self.attend_packed(heads, slots, k, v, packed)
+            x.addmm_(z, layer.output)
+            x.addmm_(self.bend(torch.mm(x * self.inverse_rms(x), layer.up)), layer.down)
         self.position += packed is None
         return torch.mm(x * self.inverse_rms(x), self.head)
 
     def attend(
-        self, heads: Float[Tensor, "B H_and_both D"], slots: Float[Tensor, "B both S D"]
+        self,
+        heads: Float[Tensor, "B H_and_both D"],
+        slots: Float[Tensor, "B both all D"],
+        k: Float[Tensor, "B G S D"],
+        v: Float[Tensor, "B G S D"],
     ) -> Float[Tensor, "B HD"]:
         """Store keys and values of one token a row; read what is stored."""
-        n_queries, groups, batch = self.config.n_heads, self.config.kv_heads, heads.shape[0]
+        batch, n_queries = len(heads), self.config.n_heads
         slots[:, :, self.position] = heads[:, n_queries:]
-        k, v = slots[:, :, : self.position + 1].chunk(2, dim=1)  # (B, G, S, D) each
-        q = heads[:, :n_queries].reshape(batch, groups, -1, heads.shape[2])  # a group's queries as rows: (B, G, H/G, D)
+        q = heads[:, :n_queries].reshape(batch, k.shape[1], -1, k.shape[3])  # a group's queries as rows: (B, G, H/G, D)
         return F.scaled_dot_product_attention(q, k, v).reshape(batch, -1)
 
-    def attend_packed(
-        self, heads: Float[Tensor, "N H_and_both D"], slots: Float[Tensor, "B both S D"], packed: Packed
-    ) -> Float[Tensor, "N HD"]:
-        """The same for packed tokens: they are laid out by row, with a mask, and picked out again."""
-        n_queries, groups, (batch, most) = self.config.n_heads, self.config.kv_heads, packed.padded.shape
-        slots[packed.rows, :, packed.positions] = heads[:, n_queries:]
-        k, v = slots[:, :, : packed.mask.shape[2]].chunk(2, dim=1)  # (B, G, S, D) each
-        q = heads[:, :n_queries].flatten(1)[packed.padded].view(batch, most, groups, -1, heads.shape[2])
-        shared = n_queries // groups
-        q = q.transpose(1, 2).flatten(2, 3)  # (B, G, W H/G, D)
-        mask = packed.mask if shared == 1 else packed.mask.repeat_interleave(shared, dim=1)
-        z = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])  # (B, G, W H/G, D)
-        z = z.view(batch, groups, most, shared, -1).transpose(1, 2).reshape(batch * most, -1)
-        return z[packed.real]
+    def pack(self, starts: Sequence[int], counts: Sequence[int]) -> Packed:
+        """`counts[b]` tokens of row b, the first at position `starts[b]`."""
+        heads, groups = self.config.n_heads, self.config.kv_heads
+        start, count = np.array(starts), np.array(counts)
+        steps = np.arange(count.max())
+        rows, places = (steps < count[:, None]).nonzero()  # (N,) each
+        filled = np.minimum(steps, count[:, None] - 1)  # (B, W), each row's last place again where it has fewer
+        token = filled + (count.cumsum() - count)[:, None]
+        head = np.arange(heads).reshape(groups, 1, -1)
+        queries = token[:, None, :, None] * (heads + 2 * groups) + head  # (B, G, W, Q)
+        place = np.arange(heads).reshape(-1, groups).T.ravel()  # where a token's heads stand among its answers
+        answers = (rows * len(steps) + places)[:, None] * heads + place  # (N, H)
+        length, begin = int((start + count).max()), (len(self.line) // 2 - 1 - start)[:, None] - filled
+        stretch = torch.from_numpy(begin.repeat(heads // groups, axis=1).ravel())  # of the line, for each mask row
+        mask = self.line.unfold(0, length, 1).index_select(0, stretch).view(len(start), 1, -1, length)
+        row, at, asked, found = map(torch.from_numpy, (rows, start[rows] + places, queries.ravel(), answers.ravel()))
+        return Packed(row, at, asked, found, mask)
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only."""
-        self.slots = self.slots[:, list(rows)]
+    def attend_packed(
+        self,
+        heads: Float[Tensor, "N H_and_both D"],
+        slots: Float[Tensor, "B both all D"],
+        k: Float[Tensor, "B G S D"],
+        v: Float[Tensor, "B G S D"],
+        packed: Packed,
+    ) -> Float[Tensor, "N HD"]:
+        """The same for packed tokens: their queries are laid out by row, with a mask, and the answers picked out."""
+        slots[packed.rows, :, packed.positions] = heads[:, self.config.n_heads :]
+        q = heads.view(-1, k.shape[3]).index_select(0, packed.queries).view(len(k), k.shape[1], -1, k.shape[3])
+        z = F.scaled_dot_product_attention(q, k, v, attn_mask=packed.mask).transpose(1, 2)  # (B, W H/G, G, D)
+        return z.reshape(-1, k.shape[3]).index_select(0, packed.answers).view(len(heads), -1)
+
+    def drop(self, row: int) -> None:
+        """Go on without this row; the last one takes its place."""
+        last = self.slots.shape[1] - 1
+        if row < last:
+            self.slots[:, row] = self.slots[:, last]
+        self.slots = self.slots[:, :last]
 
     def bend(self, hidden: Float[Tensor, "B F"]) -> Float[Tensor, "B d_ff"]:
         """The feed-forward layer's nonlinearity."""
         if self.config.mlp == "swiglu":
             gate, up = hidden.chunk(2, dim=-1)
-            return F.silu(gate).mul_(up)
+            return F.silu(gate, inplace=True).mul_(up)
         if self.config.mlp == "relu2":
             return F.relu_(hidden).square_()
         return F.gelu(hidden, approximate="tanh" if self.config.mlp == "gelu_tanh" else "none")

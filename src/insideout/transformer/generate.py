@@ -16,7 +16,7 @@ from torch import Tensor
 from insideout.errors import BadInput
 from insideout.transformer.cache import KVCache
 from insideout.transformer.decode import Decoder, can_decode
-from insideout.transformer.lookup import FEW, MOST, Row, continue_by_lookup
+from insideout.transformer.lookup import MOST, Row, continue_by_lookup
 from insideout.transformer.model import GPT
 
 
@@ -83,17 +83,17 @@ def generate(
     stop: int | Sequence[int] | None = None,
     seed: int = 0,
     use_cache: bool = True,
-    lookup: int | None = None,
+    lookup: int = MOST,
 ) -> list[list[int]]:
     """Continue each prompt by up to `max_new_tokens` tokens; returns prompts and continuations as lists of ids.
 
     temperature 0 is greedy. `stop` ends a sequence at that token (kept). Prompts may differ in length.
     `use_cache=False` reads the whole text again for every token: the slow way, kept to be compared with.
-    `lookup`: where a `Decoder` writes greedily, up to so many tokens are drafted from the text itself and checked in
-    one call (`transformer.lookup`); 0 writes one token a call, None decides by the number of rows. Same text always.
+    `lookup`: where a `Decoder` writes greedily and the text repeats itself, up to so many tokens of a row are drafted
+    from the text and checked in one call (`transformer.lookup`); 0 writes one token a call. Same text always.
     Raises BadInput for an empty prompt, an unknown id, a setting out of range, or a text longer than the context.
     """
-    _check(temperature, top_k, top_p, min_p, lookup or 0)
+    _check(temperature, top_k, top_p, min_p, lookup)
     prompts = [[int(i) for i in row] for row in (ids.tolist() if isinstance(ids, Tensor) else ids)]
     lengths = [len(prompt) for prompt in prompts]
     if not prompts or min(lengths) == 0:
@@ -134,13 +134,12 @@ def generate(
             elif step == 0:
                 logits = model(text[:, :width], cache)[rows, last]
                 cache.set_lengths(lengths)
-                n_drafts = lookup if lookup is not None else MOST if batch <= FEW else 0
-                if temperature == 0 and n_drafts and can_decode(model):
+                if temperature == 0 and lookup and can_decode(model):
                     ends = [n + max_new_tokens for n in lengths]
                     texts = [Row(prompt, end, stops) for prompt, end in zip(prompts, ends, strict=True)]
                     for each, token in zip(texts, logits.argmax(-1).tolist(), strict=True):
                         each.add([token])
-                    continue_by_lookup(Decoder(model, cache), texts, n_drafts)
+                    continue_by_lookup(Decoder(model, cache), texts, lookup)
                     return [each.ids for each in texts]
                 if aligned and can_decode(model):
                     decoder, cache = Decoder(model, cache), None
