@@ -3,8 +3,8 @@
 A Llama of the laptop recipe's shape, trained on python-docs, continues held-out text: greedy, 256 new tokens after
 prompts of 16, eight of them one at a time (batch 1), eight together and 32 together. The same weights on both sides, in
 float32. Medians of interleaved repeats; the tokens must be identical. `generate` drafts from the texts themselves; the
-same with one token a call stands beside it, and so does `transformers` with its own prompt lookup, where it has one: for
-a single text. How much lookup gives depends on the text, and a small model's greedy text repeats itself. So we also
+same with one token a call stands beside it, and so does `transformers` with its own prompt lookup, which is for single
+texts. How much lookup gives depends on the text, and a small model's greedy text repeats itself. So we also
 measure what it costs on text that people wrote, with the model's choices replaced by theirs.
 Writes benchmarks/results/generation.json.
 """
