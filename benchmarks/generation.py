@@ -103,7 +103,8 @@ def measure(kv_heads: int) -> dict[str, Any]:
     held_out = torch.from_numpy(small_text(2048, NEW + PROMPT)[0].validation.ids.astype(np.int64))
     rows: dict[str, Any] = {"held-out loss, nats a token": loss}
     for batch, n_texts in ((1, 8), (8, 8), (32, 32)):
-        starts = torch.arange(n_texts) * ((len(held_out) - PROMPT) // n_texts)
+        stretch = (len(held_out) - PROMPT) // n_texts
+        starts = torch.arange(n_texts) * stretch + stretch // 2  # lookup's settings were chosen at the stretches' begin
         by_people = held_out[starts[:, None] + torch.arange(PROMPT + NEW)]  # (texts, PROMPT + NEW)
         prompts = by_people[:, :PROMPT].split(batch)  # (B, PROMPT) each
 
