@@ -128,20 +128,20 @@ def generate(
         ends = [n + max_new_tokens for n in lengths]
         for step in range(max_new_tokens):
             if decoder is not None:
-                logits = decoder(text[:, width + step - 1])  # (B, V)
+                packed = None if aligned else decoder.pack(last.tolist(), [1] * batch)
+                logits = decoder(text[:, width + step - 1] if aligned else text[rows, last], packed)  # (B, V)
             elif cache is None:
                 logits = model(text[:, : width + step])[rows, last]
             elif step == 0:
                 logits = model(text[:, :width], cache)[rows, last]
                 cache.set_lengths(lengths)
                 if temperature == 0 and lookup and can_decode(model):
-                    ends = [n + max_new_tokens for n in lengths]
                     texts = [Row(prompt, end, stops) for prompt, end in zip(prompts, ends, strict=True)]
                     for each, token in zip(texts, logits.argmax(-1).tolist(), strict=True):
                         each.add([token])
                     continue_by_lookup(Decoder(model, cache), texts, lookup)
                     return [each.ids for each in texts]
-                if aligned and can_decode(model):
+                if can_decode(model):
                     decoder, cache = Decoder(model, cache), None
             else:
                 new = text[:, width + step - 1, None] if aligned else text[rows, last][:, None]  # (B, 1)
