@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from insideout.lab.machine import machine
 from insideout.lab.small import small_text, train_small
+from insideout.machine import machine
 from insideout.training.config import TrainConfig
-from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.decode import Decoder
-from insideout.transformer.generate import generate
-from insideout.transformer.hub import to_hf
-from insideout.transformer.lookup import MOST, Row, continue_by_lookup
+from insideout.transformer.exchange.hub import to_hf
+from insideout.transformer.generation.cache import KVCache
+from insideout.transformer.generation.decoder import Decoder
+from insideout.transformer.generation.generate import generate
+from insideout.transformer.generation.lookup import MOST, Row, continue_by_lookup
 from insideout.transformer.model import GPT
 
 NEW, PROMPT, REPEATS = 256, 16, 7

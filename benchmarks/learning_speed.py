@@ -35,9 +35,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from insideout.data.corpus import load_corpus
-from insideout.data.tokens import TokenData, prepare, sample_batch, windows
-from insideout.lab.machine import machine
+from insideout.data.text.corpus import load_corpus
+from insideout.data.text.tokens import TokenData, prepare, sample_batch, windows
+from insideout.machine import machine
 from insideout.training import optimizers, precision
 from insideout.training.config import TrainConfig
 from insideout.training.loop import train

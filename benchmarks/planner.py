@@ -14,10 +14,10 @@ from datetime import date
 from pathlib import Path
 
 from insideout.lab.allocations import training_peak
-from insideout.lab.machine import machine
-from insideout.lab.memory import Load, peak
-from insideout.lab.plan import preset
-from insideout.lab.published import PUBLISHED
+from insideout.machine import machine
+from insideout.planner.memory import Load, peak
+from insideout.planner.plan import preset
+from insideout.planner.published import PUBLISHED
 from insideout.transformer.config import GPTConfig
 
 MOST_ERROR = 0.10

@@ -16,7 +16,7 @@ import statistics
 import time
 from pathlib import Path
 
-from insideout.data.corpus import load_corpus
+from insideout.data.text.corpus import load_corpus
 from insideout.transformer import bpe
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 

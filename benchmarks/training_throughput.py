@@ -23,11 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from insideout.lab.allocations import peak_bytes
-from insideout.lab.machine import machine
-from insideout.lab.scales import PRETRAIN
+from insideout.machine import machine
+from insideout.scales import PRETRAIN
 from insideout.training import precision
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.hub import to_hf
+from insideout.transformer.exchange.hub import to_hf
 from insideout.transformer.loss import next_token_loss
 from insideout.transformer.model import GPT
 

@@ -47,7 +47,7 @@ def test_the_tour_runs_from_top_to_bottom(tmp_path):
 
 def run(words, folder, environment):
     done = subprocess.run(
-        [sys.executable, "-c", "from insideout.lab.cli import main; main()", *words],
+        [sys.executable, "-c", "from insideout.cli.main import main; main()", *words],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, (words, done.stdout[-1000:], done.stderr[-2000:])

@@ -15,7 +15,7 @@ from insideout.exercises.progress import progress, progress_file
 
 EXERCISES = all_exercises()
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
-PATTERN = find("attention.pattern")
+PATTERN = find("transformer.attention.pattern")
 
 
 @pytest.fixture(autouse=True)
@@ -113,27 +113,27 @@ def test_inputs_are_fresh_unless_a_seed_is_given():
 
 
 def test_progress_counts_and_keeps_the_first_success(home):
-    check("attention.scores", lambda q, k: q @ k.mT)
-    check("attention.scores", find("attention.scores").reference)
-    entry = progress()["attention.scores"]
+    check("transformer.attention.scores", lambda q, k: q @ k.mT)
+    check("transformer.attention.scores", find("transformer.attention.scores").reference)
+    entry = progress()["transformer.attention.scores"]
     solved = entry["solved"]
     assert entry["attempts"] == 2
     assert solved
-    check("attention.scores", lambda q, k: q @ k.mT)
-    assert progress()["attention.scores"] == {"attempts": 3, "solved": solved}
+    check("transformer.attention.scores", lambda q, k: q @ k.mT)
+    assert progress()["transformer.attention.scores"] == {"attempts": 3, "solved": solved}
     assert [path.name for path in home.iterdir()] == ["progress.json"]
 
 
 def test_damaged_progress_is_set_aside_not_overwritten(home):
     progress_file().write_text("{broken", encoding="utf-8")
-    check("attention.scores", find("attention.scores").reference)
-    assert progress()["attention.scores"]["attempts"] == 1
+    check("transformer.attention.scores", find("transformer.attention.scores").reference)
+    assert progress()["transformer.attention.scores"]["attempts"] == 1
     assert (home / "progress.damaged.json").read_text(encoding="utf-8") == "{broken"
 
 
 def test_an_unknown_id_names_the_nearest():
-    with pytest.raises(BadInput, match=r"did you mean 'attention\.pattern'"):
-        check("attention.patern", lambda: None)
+    with pytest.raises(BadInput, match=r"did you mean 'transformer\.attention\.pattern'"):
+        check("transformer.attention.patern", lambda: None)
 
 
 def test_the_html_escapes_what_an_answer_says():
@@ -150,7 +150,7 @@ def test_the_gradient_reference_agrees_with_autograd():
     g = torch.randn(2, 5, 7, dtype=torch.float64)
     p = scores.softmax(-1)
     p.backward(g)
-    torch.testing.assert_close(find("attention.gradient").reference(p.detach(), g), scores.grad)
+    torch.testing.assert_close(find("transformer.attention.gradient").reference(p.detach(), g), scores.grad)
 
 
 def test_importing_the_package_imports_no_torch():

@@ -6,7 +6,8 @@ import pickle
 import pytest
 
 from insideout.errors import BadInput
-from insideout.lab.claims import Claimed, ClaimFailed, claim, recorded, rounded
+from insideout.lab.claims import Claimed, ClaimFailed, claim, recorded
+from insideout.words import rounded
 
 
 @pytest.fixture(autouse=True)

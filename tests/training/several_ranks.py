@@ -20,11 +20,12 @@ from tiny import VOCABULARY, Tiny, batch, config, fingerprint, loss_fn, losses, 
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 
 from insideout.errors import BadInput
-from insideout.training import checkpoint, distributed, shards, tensor_parallel
+from insideout.training import checkpoint, distributed, shards
 from insideout.training.distributed import gradient_norm, whole
 from insideout.training.loop import train
+from insideout.transformer import tensor_parallel
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.generate import generate
+from insideout.transformer.generation.generate import generate
 from insideout.transformer.model import GPT
 
 base = Path(sys.argv[1])

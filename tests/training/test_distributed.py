@@ -11,7 +11,8 @@ from safetensors import safe_open
 from tiny import Tiny
 
 from insideout.errors import BadInput
-from insideout.training import checkpoint, tensor_parallel
+from insideout.training import checkpoint
+from insideout.transformer import tensor_parallel
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.experts import MixtureOfExperts
 from insideout.transformer.model import GPT

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from insideout.errors import BadInput
-from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.experts import MixtureOfExperts, balance_loss, mean_balance_loss
+from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.loss import next_token_loss
 from insideout.transformer.model import GPT
 

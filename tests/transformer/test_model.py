@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from insideout.errors import BadInput
 from insideout.transformer.attention import attention, attention_pattern
-from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
+from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.loss import next_token_loss
 from insideout.transformer.model import GPT
 from insideout.transformer.positions import rope_frequencies, rope_table, rotate, scaled_frequencies

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, trainers
 
-from insideout.data.cut import cut_safely
+from insideout.data.text.cut import cut_safely
 from insideout.errors import BadInput
 from insideout.transformer import bpe
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer, load_tokenizer

@@ -7,12 +7,11 @@ its place and renamed, so that an interrupted one leaves nothing that looks whol
 import hashlib
 import http.client
 import os
-import tempfile
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from insideout import places
+from insideout import files
 from insideout.errors import BadInput
 
 
@@ -33,29 +32,13 @@ def data_folders() -> list[Path]:
 
 def cache_folder() -> Path:
     """Where downloads and built corpora are kept: INSIDEOUT_HOME/data, else the user's cache."""
-    return places.cache_folder("data")
+    return files.cache_folder("data")
 
 
 def sha256_of(path: Path) -> str:
     """The file's checksum, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_beside(path: Path, content: bytes) -> None:
-    """Write `content` to a new file in the same folder and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
 
 
 def find_or_download(published: Published, timeout: float = 30.0) -> Path:
@@ -92,7 +75,7 @@ def _download(published: Published, path: Path, timeout: float) -> Path:
             f"Try again, or put the right file by hand at {path}."
         )
     try:
-        write_beside(path, content)
+        files.write_whole(path, content)
     except OSError as error:
         raise BadInput(f"Could not write {path}: {error}. Free some space, or set INSIDEOUT_HOME.") from error
     return path

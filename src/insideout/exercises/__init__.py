@@ -1,10 +1,10 @@
 """The book's exercises and their graders.
 
     from insideout.exercises import check
-    check("attention.pattern", my_function)
+    check("transformer.attention.pattern", my_function)
 
-An exercise lives in the module named by the first word of its id: `attention.pattern` in
-`insideout/exercises/attention.py`. Names load on first use, so that importing this package stays light.
+An exercise lives in the module that its id names: `transformer.attention.pattern` in
+`insideout/exercises/transformer/attention.py`. Names load on first use, so that importing this package stays light.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -49,10 +49,14 @@ class Exercise:
 
 
 def topics() -> list[str]:
-    """The modules of this package that hold exercises."""
+    """The modules that hold exercises, `part.slug`, in the book's order of parts."""
     package = import_module("insideout.exercises")
-    names = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
-    return [name for name in names if exercises_of(name)]
+    parts = [info.name for info in pkgutil.iter_modules(package.__path__) if info.ispkg]
+    return [
+        f"{part}.{info.name}"
+        for part in sorted(parts)
+        for info in pkgutil.iter_modules(import_module(f"insideout.exercises.{part}").__path__)
+    ]
 
 
 def exercises_of(topic: str) -> list[Exercise]:

@@ -1,7 +1,7 @@
 """Grade an answer: fresh random inputs, then shape, kind of number and values, then a diagnosis.
 
-    verdict = grade("attention.pattern", my_function)      looks, and says nothing
-    check("attention.pattern", my_function)                also shows the verdict and keeps the progress
+    verdict = grade("transformer.attention.pattern", my_function)      looks, and says nothing
+    check("transformer.attention.pattern", my_function)                also shows the verdict and keeps the progress
 
 An answer is right when it agrees with the reference on every draw. When it agrees with a catalogued mistake
 on every draw instead, the verdict says which. Used by every chapter's "Practise" section. Standard library only:

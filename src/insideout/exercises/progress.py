@@ -5,18 +5,16 @@ that a reader who pulls the plug loses at most the last answer. A damaged file i
 """
 
 import json
-import os
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from insideout import places
+from insideout import files
 
 
 def progress_file() -> Path:
     """Where progress is kept."""
-    return places.data_folder() / "progress.json"
+    return files.data_folder() / "progress.json"
 
 
 def progress() -> dict[str, dict[str, Any]]:
@@ -41,13 +39,4 @@ def keep(id: str, passed: bool) -> None:
     entry["attempts"] = entry.get("attempts", 0) + 1
     if passed and not entry.get("solved"):
         entry["solved"] = datetime.now(UTC).isoformat(timespec="seconds")
-    path = progress_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".progress-", suffix=".json")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1, ensure_ascii=False)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    files.write_whole(progress_file(), json.dumps(record, indent=1, ensure_ascii=False))

@@ -8,13 +8,13 @@ Used by every chapter. Names load on first use, so that importing this package s
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from insideout.estimates import difference, interval
     from insideout.exercises import check
-    from insideout.lab.claims import Claimed, ClaimFailed, claim
-    from insideout.lab.intervals import claim_less, claim_mean, difference, interval
-    from insideout.lab.recipes import recipe
-    from insideout.lab.scales import scale
+    from insideout.lab.claims import Claimed, ClaimFailed, claim, claim_less, claim_mean
     from insideout.lab.small import small_budget, small_config, small_text, train_small
     from insideout.lab.studies import study
+    from insideout.recipes.stage import recipe
+    from insideout.scales import scale
 
 __all__ = [
     "ClaimFailed", "Claimed", "check", "claim", "claim_less", "claim_mean", "difference", "interval", "recipe", "scale",
@@ -23,11 +23,11 @@ __all__ = [
 
 _HOME: dict[str, str] = {
     "check": "insideout.exercises",
-    "recipe": "insideout.lab.recipes",
-    "scale": "insideout.lab.scales",
+    "recipe": "insideout.recipes.stage",
+    "scale": "insideout.scales",
     "study": "insideout.lab.studies",
 }
-_HOME |= dict.fromkeys(("claim_less", "claim_mean", "difference", "interval"), "insideout.lab.intervals")
+_HOME |= dict.fromkeys(("difference", "interval"), "insideout.estimates")
 _HOME |= dict.fromkeys(("small_budget", "small_config", "small_text", "train_small"), "insideout.lab.small")
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from insideout.lab.memory import Load
+from insideout.planner.memory import Load
 
 
 def peak_bytes(work: Callable[[], object]) -> int:

@@ -11,18 +11,17 @@ import html
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from insideout import places
-from insideout.data.fetch import write_beside
+from insideout import estimates, files
 from insideout.errors import BadInput
-from insideout.lab.machine import machine
-from insideout.lab.scales import scale, to_scale
-
-NO_SPACE = ("×", "%", "°")
+from insideout.files import write_whole
+from insideout.machine import machine
+from insideout.scales import scale, to_scale
+from insideout.words import rounded, with_unit
 
 
 class ClaimFailed(AssertionError):
@@ -65,36 +64,12 @@ class Claimed(float):
         """None: books on paper show the plain text."""
 
 
-def rounded(value: float, digits: int) -> str:
-    """A number to so many significant digits, without an exponent where a reader would not expect one.
-
-    rounded(5.31, 2) = "5.3"; rounded(1234.5, 3) = "1,234"; rounded(2e-9, 3) = "2.00e-09".
-    """
-    if not math.isfinite(value):
-        return {True: "∞", False: "−∞"}[value > 0] if math.isinf(value) else "not a number"
-    if value == 0:
-        return "0"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    size = math.floor(math.log10(abs(value)))
-    if size < -4:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:,.{max(0, digits - 1 - size)}f}"
-
-
-def with_unit(number: str, unit: str) -> str:
-    """`5.3×`, `12 %` with a narrow no-break space, `3 s`."""
-    if not unit:
-        return number
-    return number + unit if unit in NO_SPACE[:1] else f"{number}\u202f{unit}"
-
-
 def claims_folder() -> Path:
     """Where claims are recorded."""
     chosen = os.environ.get("INSIDEOUT_CLAIMS")
     if chosen:
         return Path(chosen).expanduser()
-    return places.cache_folder("claims")
+    return files.cache_folder("claims")
 
 
 def claim(
@@ -145,7 +120,7 @@ def claim(
     }
     path = claims_folder() / f"{id}--{present}.json"
     try:
-        write_beside(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise BadInput(f"Could not record a claim at {path} ({error.strerror}): set INSIDEOUT_CLAIMS.") from error
     if status == "failed":
@@ -181,3 +156,18 @@ def recorded() -> list[dict[str, Any]]:
         if isinstance(record, dict) and "id" in record and "status" in record:
             records.append(record)
     return records
+
+
+def claim_mean(id: str, samples: Iterable[Any], **bounds: Any) -> Claimed:
+    """`claim` of the samples' mean, recorded with their number and interval. The bound is on the mean."""
+    found = estimates.interval(samples)
+    return claim(id, found.mean, seeds=found.n, interval=(found.low, found.high), **bounds)
+
+
+def claim_less(id: str, ours: Sequence[Any], baseline: Sequence[Any], **keywords: Any) -> Claimed:
+    """Claim that `ours` is less than `baseline`, pair by pair: the whole interval of the difference lies below 0.
+
+    Returns baseline − ours, by how much less it is. Swap the two to claim more.
+    """
+    found = estimates.difference(baseline, ours)
+    return claim(id, found.mean, at_least=found.half, seeds=found.n, interval=(found.low, found.high), **keywords)

@@ -11,15 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insideout.lab.config import PretrainConfig
-from insideout.lab.scales import Scale, scale
+from insideout.recipes.config import PretrainConfig
+from insideout.scales import Scale, scale
 from insideout.training.config import TrainConfig
 from insideout.transformer.config import GPTConfig
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from insideout.data.tokens import TokenData
+    from insideout.data.text.tokens import TokenData
     from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 
 LossFunction = Callable[["nn.Module", Any], "tuple[Tensor, Any]"]
@@ -54,10 +54,10 @@ def small_text(
     vocab_size: int | None = None, context_length: int | None = None
 ) -> "tuple[TokenData, BPETokenizer | CharacterTokenizer]":
     """The studies' tokens, (train and validation), and their tokenizer; learned once and kept."""
-    from insideout.data.corpus import load_corpus
     from insideout.data.fetch import cache_folder
-    from insideout.data.tokens import prepare
-    from insideout.lab.pretrain import make_tokenizer
+    from insideout.data.text.corpus import load_corpus
+    from insideout.data.text.tokens import prepare
+    from insideout.recipes.pretrain import make_tokenizer
 
     size = small_config(**({} if vocab_size is None else {"vocab_size": vocab_size}))
     config = PretrainConfig(model=size, sample_tokens=0)
@@ -88,8 +88,8 @@ def train_small(
     """
     import torch
 
-    from insideout.data.tokens import Tokens, sample_batch
-    from insideout.lab.pretrain import held_out_loss
+    from insideout.data.text.tokens import Tokens, sample_batch
+    from insideout.recipes.pretrain import held_out_loss
     from insideout.training.loop import train
     from insideout.transformer.loss import next_token_loss
     from insideout.transformer.model import GPT

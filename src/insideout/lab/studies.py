@@ -22,12 +22,12 @@ from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
 
-from insideout import places
-from insideout.data.fetch import write_beside
+from insideout import files
 from insideout.errors import BadInput
-from insideout.lab.code_version import PACKAGE, code_version
-from insideout.lab.intervals import Interval, interval
-from insideout.lab.scales import scale
+from insideout.estimates import Interval, interval
+from insideout.files import write_whole
+from insideout.recipes.key import PACKAGE, code_version
+from insideout.scales import scale
 
 
 class Results:
@@ -85,7 +85,7 @@ def study(
         left = (time.perf_counter() - start) / done * (len(waiting) - done)
         print(f"Study {name}: {done} of {len(waiting)} done ({label}, seed {seed}), {left:.0f} s left", file=sys.stderr)
         try:
-            write_beside(path, json.dumps(new, ensure_ascii=False).encode())
+            write_whole(path, json.dumps(new, ensure_ascii=False).encode())
         except TypeError as error:
             raise BadInput(f"Study {name}: a result cannot be stored ({error}): return numbers and lists.") from None
         results[index] = new
@@ -129,7 +129,7 @@ def place(name: str, label: str, variant: Any, seed: int, source: str) -> Path:
     code = [code_version(), (PACKAGE / "lab" / "small.py").read_text(encoding="utf-8")]  # sizes and budgets stand there
     key = json.dumps([name, label, described(variant), seed, source, code, scale()])
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    return places.cache_folder("studies") / name / f"{scale()}-{digest}.json"
+    return files.cache_folder("studies") / name / f"{scale()}-{digest}.json"
 
 
 def described(variant: Any) -> str:

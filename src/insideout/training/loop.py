@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from insideout.errors import BadInput
-from insideout.training import checkpoint, distributed, precision, tensor_parallel
+from insideout.training import checkpoint, distributed, precision
 from insideout.training.config import TrainConfig
 from insideout.training.interrupt import Interrupted, catching_signals
 from insideout.training.metrics import MetricsFile
@@ -60,7 +60,9 @@ def train(
     if many and config.parallel == "fsdp":
         distributed.shard(model, device)
     if many and config.parallel == "tensor":
-        tensor_parallel.split(model, device, distributed.world_size())
+        if not hasattr(model, "split"):
+            raise BadInput(f"{type(model).__name__} cannot be split by heads: choose parallel fsdp or ddp.")
+        model.split(device, distributed.world_size())  # type: ignore[operator]
     optimizers = Optimizers(model, config)
     scale = precision.LossScale("float32")
     result = TrainResult()

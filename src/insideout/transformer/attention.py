@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from insideout.transformer import backward
-from insideout.transformer.cache import KVCache
+from insideout.transformer import kernels as backward
 from insideout.transformer.config import GPTConfig
+from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.norm import RMSNorm
 from insideout.transformer.positions import rotate
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from tokenizers import pre_tokenizers
 
-from insideout.data.cut import cut_safely
+from insideout.data.text.cut import cut_safely
 
 Pair = tuple[int, int]
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from insideout.transformer import backward
+from insideout.transformer import kernels as backward
 from insideout.transformer.config import GPTConfig
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from insideout.transformer import backward
+from insideout.transformer import kernels as backward
 
 IGNORE = -100
 """A target that is not predicted: padding, or a prompt that is only read."""

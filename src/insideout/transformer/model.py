@@ -16,9 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from insideout.errors import BadInput
 from insideout.transformer.attention import CausalSelfAttention, Reach
-from insideout.transformer.cache import KVCache
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.feed_forward import FeedForward
+from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.norm import make_norm
 from insideout.transformer.positions import (
     alibi_bias,
@@ -126,6 +126,12 @@ class GPT(nn.Module):
         if cache is not None:
             cache.advance(n_new)
         return self.head(self.norm(x))
+
+    def split(self, device: torch.device, n_ranks: int) -> None:
+        """Cut this model over all processes, in place (see tensor_parallel.py)."""
+        from insideout.transformer.tensor_parallel import split
+
+        split(self, device, n_ranks)
 
     def embed(self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T C"]:
         """What enters the first block: the tokens, and where they stand if positions are added."""

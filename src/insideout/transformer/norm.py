@@ -9,7 +9,7 @@ Sources: Ba et al. 2016 (LayerNorm); Zhang and Sennrich 2019 (RMSNorm).
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from insideout.transformer import backward
+from insideout.transformer import kernels as backward
 from insideout.transformer.config import GPTConfig
 
 

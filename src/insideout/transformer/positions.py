@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from insideout.transformer import backward
+from insideout.transformer import kernels as backward
 from insideout.transformer.config import GPTConfig
 
 

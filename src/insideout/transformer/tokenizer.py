@@ -9,8 +9,6 @@ Hugging Face tokenizers, which is fast, with the same ids. Both are saved as a s
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain
@@ -22,7 +20,8 @@ import tokenizers
 from jaxtyping import Int64
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
-from insideout.data.cut import cut_safely
+from insideout import files
+from insideout.data.text.cut import cut_safely
 from insideout.errors import BadInput
 from insideout.transformer import bpe
 
@@ -250,17 +249,7 @@ def _hash(content: list[Any]) -> str:
 
 
 def _write(path: str | Path, fast: tokenizers.Tokenizer) -> None:
-    """Write beside and rename, so that a tokenizer.json is whole or absent."""
-    path = Path(path)
-    beside = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(fast.to_str(pretty=True))
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
+        files.write_whole(Path(path), fast.to_str(pretty=True))
     except OSError as error:
-        if beside:
-            Path(beside).unlink(missing_ok=True)
         raise BadInput(f"Could not write the tokenizer {path}: {error.strerror}. Choose another folder.") from error

@@ -7,7 +7,7 @@ import torch
 from by_hand_forward import forward, small
 
 from insideout.errors import BadInput
-from insideout.transformer.generate import generate
+from insideout.transformer.generation.generate import generate
 from insideout.transformer.interpret import edit, places, record
 
 VARIANTS = [

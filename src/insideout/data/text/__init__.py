@@ -1,0 +1,1 @@
+"""Text to learn from: corpora, tokens, one cut into training and held out."""

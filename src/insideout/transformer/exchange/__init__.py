@@ -1,0 +1,1 @@
+"""Weights in and out: the families, their files, the hub."""

@@ -1,0 +1,1 @@
+"""Writing: sampling, the cache, and the ways of writing fast."""
