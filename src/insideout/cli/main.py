@@ -9,33 +9,46 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from insideout.errors import BadInput
 
-HELP = """usage: insideout COMMAND [flags]
+
+@dataclass(frozen=True)
+class Command:
+    """A word of the command line, and where it stands: `commands/MODULE.py`, a dataclass of that name."""
+
+    about: str
+    """Its line in the list of commands."""
+    kind: str
+    """The dataclass in its module."""
+
+
+COMMANDS = {
+    "train": Command("train a GPT on text, from scratch, and write a report", "Train"),
+    "sample": Command("let a trained model write", "Sample"),
+    "plan": Command("say what a training run will need: memory, time and cost", "MakePlan"),
+    "doctor": Command("look at this machine; known trouble, each with its cure", "Doctor"),
+    "check": Command("run your answers to exercises, or list your progress", "Check"),
+    "run": Command("make a recipe's result, unless it is stored already", "Run"),
+    "recipes": Command("list the recipes, and which results are stored", "Recipes"),
+}
+
+
+def help_text() -> str:
+    """What `insideout --help` shows."""
+    commands = "".join(f"  {name:<10} {each.about}\n" for name, each in COMMANDS.items())
+    return f"""usage: insideout COMMAND [flags]
 
 Transformers from the Inside Out: train, look inside, and check what you have built.
 
-  train      train a GPT on text, from scratch, and write a report
-  sample     let a trained model write
-  plan       say what a training run will need: memory, time and cost
-  doctor     look at this machine; known trouble, each with its cure
-  check      run your answers to exercises, or list your progress
-  run        make a recipe's result, unless it is stored already
-  recipes    list the recipes, and which results are stored
-
+{commands}
   insideout COMMAND --help    all flags of a command
   --debug                     show the traceback of an error
   --version                   show the version
 """
-
-COMMANDS = {
-    "train": "Train", "sample": "Sample", "plan": "MakePlan", "doctor": "Doctor", "check": "Check", "run": "MakeRecipe",
-    "recipes": "Recipes",
-}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(given: list[str]) -> int:
     """Do what the arguments say; return the exit code."""
     if not given or given[0] in ("--help", "-h", "help"):
-        print(HELP, end="")
+        print(help_text(), end="")
         return 0
     if given[0] == "--version":
         from insideout import __version__
@@ -79,26 +92,12 @@ def run(given: list[str]) -> int:
 
 
 def parse(name: str, given: list[str]) -> Any:
-    """The command with its flags.
-
-    `train` takes its defaults from the scale, or from the run that it resumes; `plan` its sizes from the preset.
-    """
+    """The command with its flags. A module's `defaults(given)`, where it has one, says what the flags default to."""
     import tyro
 
-    from insideout.cli import commands
-
-    kind = getattr(commands, COMMANDS[name])
-    default = None
-    if name == "train":
-        default = train_defaults(given)
-    elif name == "plan":
-        default = plan_defaults(given)
-    elif name in ("run", "recipes"):
-        from insideout.scales import scale
-
-        at = scale()
-        if "--scale" not in " ".join(given):
-            given = [*given, "--scale", at]
+    module = import_module(f"insideout.cli.commands.{name}")
+    kind = getattr(module, COMMANDS[name].kind)
+    default = module.defaults(given) if hasattr(module, "defaults") else None
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -132,54 +131,6 @@ def sentence(said: str, name: str) -> str:
     text = f"{flag.split()[0]}: {what}" if flag else text.split(" (required) ")[0]
     text = text or "these flags cannot be used."
     return text if text.endswith((".", "?")) else f"{text}. See insideout {name} --help."
-
-
-def train_defaults(given: list[str]) -> Any:
-    """What the flags of `train` default to."""
-    from insideout import scales
-    from insideout.cli import commands
-    from insideout.recipes import config, runs
-
-    at = scales.to_scale(value_of("--scale", given)) if value_of("--scale", given) else scales.scale()
-    out = value_of("--out", given)
-    default = commands.Train(config=config.pretrain_config(at), scale=at, out=Path(out) if out else None)
-    if "--resume" in given:
-        run = runs.Run(out) if out else runs.newest_run(commands.RUNS)
-        recorded = scales.to_scale(run.about.get("scale", at), str(run.path / "config.json"))
-        default = replace(default, config=run.config, out=run.path, scale=recorded)
-    return default
-
-
-def plan_defaults(given: list[str]) -> Any:
-    """The model whose sizes the flags of `plan` default to: a preset, or one of about --parameters."""
-    from insideout.cli import commands
-    from insideout.planner import counts, plan
-    from insideout.recipes.config import PRETRAIN
-    from insideout.scales import SCALES, to_scale
-
-    preset, parameters = value_of("--preset", given), value_of("--parameters", given)
-    if preset and parameters:
-        raise BadInput("--preset and --parameters were both given: give one.")
-    if not parameters:
-        name = preset or "gpt2"
-        return commands.MakePlan(
-            preset=name, model=PRETRAIN[to_scale(name)].model if name in SCALES else plan.preset(name)
-        )
-    try:
-        wanted = float(parameters)
-    except ValueError:
-        raise BadInput(f"--parameters is {parameters!r}; it must be a number, such as 7e9.") from None
-    return commands.MakePlan(preset="", parameters=wanted, model=counts.shape_of(wanted))
-
-
-def value_of(flag: str, given: list[str]) -> str:
-    """The value after a flag, or nothing: for the few flags that decide the defaults of the others."""
-    for i, each in enumerate(given):
-        if each.startswith(f"{flag}="):
-            return each.split("=", 1)[1]
-        if each == flag and i + 1 < len(given):
-            return given[i + 1]
-    return ""
 
 
 if __name__ == "__main__":

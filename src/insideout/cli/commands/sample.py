@@ -1,0 +1,56 @@
+"""`insideout sample`: let a trained model write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from insideout.cli.commands.shared import RUNS
+from insideout.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Let a trained model write."""
+
+    prompt: str = "The "
+    """How the text begins."""
+    run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None
+    """The run's directory. Default: the newest in runs/."""
+    max_new_tokens: int = 200
+    """How many tokens to write; fewer where the context ends before."""
+    temperature: float = 0.8
+    """0 always takes the likeliest token; 1 draws as the model believes; more is wilder."""
+    top_k: int | None = None
+    """Draw from the k likeliest tokens only."""
+    top_p: float | None = 0.95
+    """Draw from the fewest tokens whose probabilities reach this."""
+    min_p: float | None = None
+    """Draw from tokens at least this many times as likely as the likeliest."""
+    seed: int = 0
+    """Another seed, another text."""
+
+    def run(self) -> int:
+        from insideout.recipes.runs import Run, newest_run
+
+        run = Run(self.run_folder) if self.run_folder else newest_run(RUNS)
+        tokenizer = run.tokenizer()
+        model = run.model()
+        prompt = tokenizer.encode(self.prompt)
+        room = model.config.context_length - len(prompt)
+        if not prompt or room < 1:
+            raise BadInput(
+                f"The prompt has {len(prompt)} tokens; it must have at least 1 and fewer than the context length "
+                f"{model.config.context_length}."
+            )
+        if self.max_new_tokens < 1:
+            raise BadInput(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1.")
+        from insideout.transformer.generation.generate import generate
+
+        [ids] = generate(
+            model, [prompt], min(self.max_new_tokens, room), temperature=self.temperature, top_k=self.top_k,
+            top_p=self.top_p, min_p=self.min_p, seed=self.seed,
+        )  # fmt: skip
+        print(tokenizer.decode(ids))
+        return 0
