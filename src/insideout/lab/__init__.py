@@ -11,20 +11,22 @@ if TYPE_CHECKING:
     from insideout.estimates import difference, interval
     from insideout.exercises import check
     from insideout.lab.claims import Claimed, ClaimFailed, claim, claim_less, claim_mean
+    from insideout.lab.findings import say
     from insideout.lab.small import small_budget, small_config, small_text, train_small
     from insideout.lab.studies import study
     from insideout.recipes.stage import recipe
     from insideout.scales import scale
 
 __all__ = [
-    "ClaimFailed", "Claimed", "check", "claim", "claim_less", "claim_mean", "difference", "interval", "recipe", "scale",
-    "small_budget", "small_config", "small_text", "study", "train_small",
+    "ClaimFailed", "Claimed", "check", "claim", "claim_less", "claim_mean", "difference", "interval", "recipe", "say",
+    "scale", "small_budget", "small_config", "small_text", "study", "train_small",
 ]  # fmt: skip
 
 _HOME: dict[str, str] = {
     "check": "insideout.exercises",
     "recipe": "insideout.recipes.stage",
     "scale": "insideout.scales",
+    "say": "insideout.lab.findings",
     "study": "insideout.lab.studies",
 }
 _HOME |= dict.fromkeys(("difference", "interval"), "insideout.estimates")

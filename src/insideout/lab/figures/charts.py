@@ -1,7 +1,7 @@
-"""Figures for part 1: heat maps with their numbers, curves, bars, and shapes drawn as boxes and arrows.
+"""Charts: heat maps with their numbers, curves, bars, shapes drawn as boxes and arrows, tables.
 
 Drawn by matplotlib where it is installed; otherwise the same numbers are printed as text, so that the chapters run on
-a bare Python. Data are plain lists. Colours are Okabe and Ito's, safe for colour-blind readers.
+a bare Python. Data are plain lists. Part 1 draws with nothing else.
 """
 
 import html
@@ -9,10 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7F7F7F"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, "#56B4E9", "#E69F00")
-DASHES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D")
+from insideout.lab.figures.style import BLUE, COLOURS, DASHES, GREY, ORANGE, PAPER_INK, use_style
 
 
 class Map(NamedTuple):
@@ -54,7 +51,9 @@ def heat_maps(*maps: Map, digits: int = 2, across: int = 2) -> None:
         for i, row in enumerate(each.matrix):
             for j, x in enumerate(row):
                 dark = math.isfinite(x) and abs(x) > 0.7 * limit
-                axes.text(j, i, _cell(x, digits), ha="center", va="center", fontsize=8, color="w" if dark else "k")
+                axes.text(
+                    j, i, _cell(x, digits), ha="center", va="center", fontsize=8, color="#ffffff" if dark else PAPER_INK
+                )
         n_rows, n_columns = len(each.matrix), len(each.matrix[0])
         axes.set_xticks(range(n_columns), each.columns or range(n_columns), fontsize=8)
         axes.set_yticks(range(n_rows), each.rows or range(n_rows), fontsize=8)
@@ -145,9 +144,9 @@ def flow(stages: Sequence[tuple[str, str]], back: Sequence[str] = (), title: str
     _, axes = pyplot.subplots(figsize=(min(11.0, total + 0.4), 1.7 if back else 1.2), layout="constrained")
     left, edges = 0.0, []
     for (name, shape), width in zip(stages, widths, strict=True):
-        axes.add_patch(pyplot.Rectangle((left, 0), width, 0.8, facecolor="#EAF3F9", edgecolor=BLUE, linewidth=1.2))
-        axes.text(left + width / 2, 0.52, name, ha="center", va="center", fontsize=10, color="k")
-        axes.text(left + width / 2, 0.22, shape, ha="center", va="center", fontsize=8.5, color="#444444")
+        axes.add_patch(pyplot.Rectangle((left, 0), width, 0.8, facecolor="#0072B220", edgecolor=BLUE, linewidth=1.2))
+        axes.text(left + width / 2, 0.52, name, ha="center", va="center", fontsize=10, color="black")
+        axes.text(left + width / 2, 0.22, shape, ha="center", va="center", fontsize=8.5, color="black")
         edges.append((left, left + width))
         left += width + gap
     for i in range(len(stages) - 1):
@@ -157,7 +156,7 @@ def flow(stages: Sequence[tuple[str, str]], back: Sequence[str] = (), title: str
             arrow = {"arrowstyle": "-|>", "color": ORANGE, "lw": 1.6, "linestyle": "--"}
             axes.annotate("", (start, 0.2), (end, 0.2), arrowprops=arrow)
             how = back[len(back) - 1 - i]
-            axes.text((start + end) / 2, -0.12, how, ha="center", va="top", fontsize=8.5, color="#A34700")
+            axes.text((start + end) / 2, -0.12, how, ha="center", va="top", fontsize=8.5, color=ORANGE)
     axes.set(xlim=(-0.1, left - gap + 0.1), ylim=(-0.45 if back else -0.1, 0.95))
     axes.set_axis_off()
     if title:
@@ -187,11 +186,12 @@ class Table:
 
 
 def _pyplot() -> Any:
-    """matplotlib.pyplot, or None on a Python without it."""
+    """matplotlib.pyplot in the book's style, or None on a Python without it."""
     try:
         import matplotlib.pyplot as pyplot
     except ModuleNotFoundError:
         return None
+    use_style()
     return pyplot
 
 

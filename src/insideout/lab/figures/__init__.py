@@ -1,0 +1,37 @@
+"""What the book draws with: charts, drawings, the map of the model, and figures that answer a hand.
+
+    heat_maps, curves, bars, flow, Table        numbers
+    Drawing, model_map                          ideas
+    reads, frames, temperature                  to touch
+
+One style: inline SVG in the page's own colours. Where matplotlib is not installed, charts are printed as text.
+In a notebook, importing this package is enough to have matplotlib's own figures in the style too.
+"""
+
+from insideout.lab.figures.charts import Map, Table, bars, curves, flow, heat_maps
+from insideout.lab.figures.drawing import Box, Drawing
+from insideout.lab.figures.live import frames, reading, reads, temperature
+from insideout.lab.figures.maps import model_map
+from insideout.lab.figures.style import (
+    BLUE,
+    COLOURS,
+    DASHES,
+    GREEN,
+    GREY,
+    MARKERS,
+    ORANGE,
+    PINK,
+    SKY,
+    YELLOW,
+    in_notebook,
+    use_style,
+)
+
+__all__ = [
+    "BLUE", "COLOURS", "DASHES", "GREEN", "GREY", "MARKERS", "ORANGE", "PINK", "SKY", "YELLOW", "Box", "Drawing", "Map",
+    "Table", "bars", "curves", "flow", "frames", "heat_maps", "model_map", "reading", "reads", "temperature",
+    "use_style",
+]  # fmt: skip
+
+if in_notebook():
+    use_style()

@@ -1,0 +1,94 @@
+"""Drawings are well-formed, say what they show, and hold the page's own colours; live figures keep their data whole."""
+
+import json
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from insideout.errors import BadInput
+from insideout.gradients.example import CONFIG
+from insideout.lab.figures import BLUE, Drawing, frames, model_map, reads, temperature
+from insideout.lab.figures.live import ON_SITE
+from insideout.lab.figures.maps import PIECES
+from insideout.lab.findings import say
+from insideout.transformer.config import GPTConfig
+
+WORDS = ["cats", " chase", "\n"]
+PATTERN = [[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.125, 0.375, 0.5]]
+
+
+def parsed(drawing: Drawing) -> ElementTree.Element:
+    return ElementTree.fromstring(drawing.svg())
+
+
+def test_a_drawing_is_svg_that_says_what_it_shows():
+    d = Drawing(200, 100, 'a < b & "c"')
+    box = d.box(10, 10, 80, 30, "x < y", "2×3", lit=True)
+    d.arrow(box.right, (190, 25), "q · k")
+    d.curve(box.top, (150, 10))
+    d.matrix(10, 50, 2, 2, values=[[1, -1], [0.5, 0.5]], row_names="ab", column_names="cd", title="t", digits=1)
+    assert [each.width for each in d.tokens(100, 60, ["a", "longer word"])][1] > 60
+    root = parsed(d)
+    assert root.attrib["aria-label"] == 'a < b & "c"' and root.attrib["role"] == "img"
+    assert repr(d) == '[a < b & "c"]'
+    assert "q · k" in "".join(root.itertext()) and "longer·word" in "".join(root.itertext())
+    assert f"var(--figure-blue, {BLUE})" in d.svg() and "currentColor" in d.svg()
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("config", [CONFIG, GPTConfig(mlp="swiglu", norm="rmsnorm", positions="rope")])
+def test_every_piece_of_the_map_can_be_lit(piece, config):
+    plain, lit = model_map(config), model_map(config, (piece,))
+    for before, after in ((plain.wide, lit.wide), (plain.narrow, lit.narrow)):
+        assert before.svg() != after.svg(), f"{piece} looks the same, lit or not"
+        root = parsed(after)
+        width, height = (float(x) for x in root.attrib["viewBox"].split()[2:])
+        for rect in root.iter("{http://www.w3.org/2000/svg}rect"):
+            x, y, w, h = (float(rect.attrib[name]) for name in ("x", "y", "width", "height"))
+            assert x >= 0 and x + w <= width and y >= 0 and y + h <= height, "a box stands outside the picture"
+    assert plain.narrow.width <= 390
+    with pytest.raises(ValueError, match="there is no piece 'brain'"):
+        model_map(config, ("brain",))
+
+
+def data_of(live) -> dict:
+    [found] = re.findall(r'<script type="application/json">(.*?)</script>', live._repr_html_(), flags=re.S)
+    return json.loads(found)
+
+
+def test_a_live_figure_holds_its_data_and_a_still(monkeypatch):
+    live = reads([*WORDS[:2], "</script>"], {"before": {"head 0": PATTERN}, "after": {"head 0": PATTERN}})
+    data = data_of(live)
+    assert data["words"][2] == "</script>" and data["start"] == 2
+    assert [state["name"] for state in data["states"]] == ["before", "after"]
+    assert data["states"][1]["heads"][0]["rows"] == PATTERN
+    assert "most, with weight 0.50" in repr(live) and '<div class="still">' in live._repr_html_()
+    assert "function wake" in live._repr_html_()
+    monkeypatch.setenv(ON_SITE, "1")
+    assert "function wake" not in live._repr_html_()
+    with pytest.raises(ValueError, match="not 2×2"):
+        reads(WORDS[:2], {"after": {"head 0": PATTERN}})
+
+
+def test_frames_and_temperature():
+    first, second = Drawing(10, 10, "one"), Drawing(10, 10, "two")
+    live = frames([first, second], ["a", "b"])
+    assert data_of(live)["captions"] == ["a", "b"] and repr(live) == "[two]"
+    assert repr(frames([first, second], still=(0, 1))) == "[one]\n[two]"
+    with pytest.raises(ValueError, match="2 drawings and 1 captions"):
+        frames([first, second], ["a"])
+    live = temperature(["a", "b", "c"], [1.0, 3.0, 2.0], keep=3)
+    assert data_of(live) == {"words": ["b", "c", "a"], "logits": [0.0, -1.0, -2.0], "start": 1.0}
+    assert "0.665" in live.stills[0].svg()  # 1 / (1 + e^-1 + e^-2)
+
+
+@pytest.mark.parametrize(
+    ("samples", "outcome"), [([1.0, 1.1, 0.9], "above"), ([-1.0, -1.1, -0.9], "below"), ([-1.0, 1.0, 0.1], "unclear")]
+)
+def test_the_sentence_is_chosen_by_the_interval(samples, outcome):
+    found = say(samples, above="It helps.", below="It harms.", unclear="Nobody knows.")
+    assert found.outcome == outcome
+    assert found == {"above": "It helps.", "below": "It harms.", "unclear": "Nobody knows."}[outcome]
+    with pytest.raises(BadInput, match="'unclear' is empty"):
+        say(samples, above="It helps.", below="It harms.", unclear=" ")
