@@ -32,6 +32,7 @@ extensions = [
     "offline",
     "mathml",
     "chapters",
+    "figures",
     "claims_page",
     "api_pages",
 ]
