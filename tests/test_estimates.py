@@ -106,8 +106,8 @@ def test_a_bootstrap_of_questions_covers_95_percent_where_one_of_answers_does_no
     for trial in range(200):
         skills = [rng.random() for _ in range(40)]
         questions = [[rng.random() < skill for _ in range(8)] for skill in skills]
-        whole = bootstrap([sum(q) / 8 for q in questions], fmean, n_resamples=200, seed=trial)
-        single = bootstrap([a for q in questions for a in q], fmean, n_resamples=200, seed=trial)
+        whole = bootstrap([sum(q) / 8 for q in questions], fmean, n_resamples=100, seed=trial)
+        single = bootstrap([a for q in questions for a in q], fmean, n_resamples=100, seed=trial)
         covered.update(whole=whole.low <= 0.5 <= whole.high, single=single.low <= 0.5 <= single.high)
     assert abs(covered["whole"] / 200 - 0.95) < 0.05
     assert covered["single"] / 200 < 0.8
