@@ -33,6 +33,7 @@ extensions = [
     "mathml",
     "chapters",
     "figures",
+    "bookkeeping",
     "claims_page",
     "api_pages",
 ]
@@ -59,6 +60,8 @@ nb_merge_streams = True
 nb_output_stderr = "remove"  # progress of a recipe that is being trained
 nb_ipywidgets_js = {}
 nb_number_source_lines = False
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 
 myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

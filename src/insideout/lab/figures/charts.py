@@ -51,9 +51,8 @@ def heat_maps(*maps: Map, digits: int = 2, across: int = 2) -> None:
         for i, row in enumerate(each.matrix):
             for j, x in enumerate(row):
                 dark = math.isfinite(x) and abs(x) > 0.7 * limit
-                axes.text(
-                    j, i, _cell(x, digits), ha="center", va="center", fontsize=8, color="#ffffff" if dark else PAPER_INK
-                )
+                ink = "#ffffff" if dark else PAPER_INK if math.isfinite(x) else "black"  # none behind it: the page's
+                axes.text(j, i, _cell(x, digits), ha="center", va="center", fontsize=8, color=ink)
         n_rows, n_columns = len(each.matrix), len(each.matrix[0])
         axes.set_xticks(range(n_columns), each.columns or range(n_columns), fontsize=8)
         axes.set_yticks(range(n_rows), each.rows or range(n_rows), fontsize=8)

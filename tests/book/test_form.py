@@ -1,0 +1,51 @@
+"""What stands open on a page is the lesson: cells that only keep books are folded, and few such lines stay in sight."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+BOOK = Path(__file__).parents[2] / "book"
+CHAPTERS = sorted(BOOK.glob("[0-9]*/[0-9][0-9]_*.md"))
+sys.path.insert(0, str(BOOK / "_ext"))
+
+from bookkeeping import FOLD, folded, is_folded, keeps_books, parts, statements  # noqa: E402
+
+
+def open_lines(text: str) -> tuple[int, int]:
+    """Lines of code in sight, and how many of them keep books."""
+    lines = books = 0
+    for found in FOLD.finditer(text):
+        options, code = parts(found["body"])
+        if "hide" in options or "exercise" in options or is_folded(code):
+            continue
+        for each in statements(code):
+            n = (each.end_lineno or each.lineno) - each.lineno + 1
+            lines, books = lines + n, books + n * keeps_books(each)
+    return lines, books
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.parent.name[0] + "-" + path.stem)
+def test_at_most_a_twentieth_of_the_code_in_sight_keeps_books(path: Path) -> None:
+    lines, books = open_lines(path.read_text(encoding="utf-8"))
+    assert books <= 0.05 * lines, (
+        f"{books} of {lines} lines in sight are claims and rounding: give them a cell of their own"
+    )
+
+
+def test_the_rule_folds_books_and_nothing_else() -> None:
+    lesson = "```{code-cell} ipython3\nz = weights @ values\nz\n```\n"
+    books = (
+        '```{code-cell} ipython3\nx = claim("a.b", z.max(), at_most=1)\nlow, high = (round(e, 2) for e in ends)\n```\n'
+    )
+    tagged = '```{code-cell} ipython3\n:tags: [remember]\n_ = claim("a.c", True)\n```\n'
+    mixed = '```{code-cell} ipython3\nz = f(x)\n_ = claim("a.d", z, at_most=1)\n```\n'
+    text = f"{lesson}\n{books}\n{tagged}\n{mixed}"
+    done = folded(text)
+    assert done.count("hide-cell") == 2
+    assert "{code-cell} ipython3\n:tags: [hide-cell]\nx = claim(" in done
+    assert ":tags: [remember, hide-cell]\n_ = claim(" in done
+    assert folded(done) == done
+    assert re.sub(r"^:tags: .*\n", "", done, flags=re.M) == re.sub(r"^:tags: .*\n", "", text, flags=re.M)
+    assert open_lines(text) == (4, 1)
