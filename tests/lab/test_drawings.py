@@ -8,7 +8,21 @@ import pytest
 
 from insideout.errors import BadInput
 from insideout.gradients.example import CONFIG
-from insideout.lab.figures import BLUE, Drawing, frames, model_map, reads, temperature
+from insideout.lab.figures import (
+    BLUE,
+    Drawing,
+    Step,
+    arrows,
+    cache_steps,
+    frames,
+    graph,
+    heads,
+    induction,
+    model_map,
+    patching,
+    reads,
+    temperature,
+)
 from insideout.lab.figures.live import ON_SITE
 from insideout.lab.figures.maps import PIECES
 from insideout.lab.findings import say
@@ -92,3 +106,49 @@ def test_the_sentence_is_chosen_by_the_interval(samples, outcome):
     assert found == {"above": "It helps.", "below": "It harms.", "unclear": "Nobody knows."}[outcome]
     with pytest.raises(BadInput, match="'unclear' is empty"):
         say(samples, above="It helps.", below="It harms.", unclear=" ")
+
+
+def inside(drawing: Drawing) -> bool:
+    """Do all boxes and words stand within the picture?"""
+    root = parsed(drawing)
+    width, height = (float(x) for x in root.attrib["viewBox"].split()[2:])
+    places = [(float(e.attrib["x"]), float(e.attrib["y"])) for e in root.iter() if "x" in e.attrib]
+    return all(0 <= x <= width and 0 <= y <= height for x, y in places)
+
+
+def test_vectors_are_drawn_with_their_products():
+    d = arrows({"q": (2, 0), "k": (1, 1), "l": (-2, 0.5)}, lit="q")
+    assert inside(d) and "k: 2" in d.svg() and "l: -4" in d.svg()
+    with pytest.raises(ValueError, match="two numbers"):
+        arrows({"q": (1, 2, 3)})
+
+
+def test_the_cache_grows_by_a_column():
+    drawings, captions = cache_steps(["a", "b", "c", "d"], prompt=2)
+    assert len(drawings) == len(captions) == 3 and all(map(inside, drawings))
+    boxes = [each.svg().count("<rect") for each in drawings]  # keys, values, and what the queries read
+    assert boxes == [2 + 2 + 3, 3 + 3 + 3, 4 + 4 + 4]
+    with pytest.raises(ValueError, match="prompt of 4"):
+        cache_steps(["a", "b", "c", "d"], prompt=4)
+
+
+def test_heads_patching_and_induction():
+    for n in (1, 2, 6):
+        assert inside(heads(n, 8)) and f"T×{8 * n}" in heads(n, 8).svg()
+    d = patching(["the", "cat", "sat"], ["the", "dog", "sat"], layer=1, position=1)
+    assert inside(d) and d.svg().count("stroke-width: 2.4") == 1 + 1 + 2 + 1  # two places, two touched, the arrow
+    d = induction(["cats", "chase", "cats"], 0, 2)
+    assert inside(d) and "'chase', which followed it, is copied" in repr(d)
+    with pytest.raises(ValueError, match="both positions"):
+        induction(["a", "b", "c"], 0, 2)
+    with pytest.raises(ValueError, match="one length"):
+        patching(["a"], ["a", "b"], 0, 0)
+
+
+def test_a_graph_shows_values_and_gradients():
+    steps = [Step("w", 3.0, -8.0), Step("x", 2.0), Step("w x", 6.0, -4.0, ("w", "x")), Step("L", 4.0, 1.0, ("w x",))]
+    d = graph(steps, lit=("L",))
+    text = "".join(parsed(d).itertext())
+    assert inside(d) and "∂L: −8" in text and text.count("∂L") == 3
+    with pytest.raises(ValueError, match="not a step before"):
+        graph([Step("y", 1.0, None, ("x",))])

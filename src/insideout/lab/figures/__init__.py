@@ -1,7 +1,8 @@
 """What the book draws with: charts, drawings, the map of the model, and figures that answer a hand.
 
     heat_maps, curves, bars, flow, Table        numbers
-    Drawing, model_map                          ideas
+    Drawing, model_map                          what you draw yourself, and where we are
+    arrows, heads, cache_steps, patching, induction, graph      one idea each
     reads, frames, temperature                  to touch
 
 One style: inline SVG in the page's own colours. Where matplotlib is not installed, charts are printed as text.
@@ -10,6 +11,7 @@ In a notebook, importing this package is enough to have matplotlib's own figures
 
 from insideout.lab.figures.charts import Map, Table, bars, curves, flow, heat_maps
 from insideout.lab.figures.drawing import Box, Drawing
+from insideout.lab.figures.ideas import Step, arrows, cache_steps, graph, heads, induction, patching
 from insideout.lab.figures.live import frames, reading, reads, temperature
 from insideout.lab.figures.maps import model_map
 from insideout.lab.figures.style import (
@@ -28,8 +30,36 @@ from insideout.lab.figures.style import (
 )
 
 __all__ = [
-    "BLUE", "COLOURS", "DASHES", "GREEN", "GREY", "MARKERS", "ORANGE", "PINK", "SKY", "YELLOW", "Box", "Drawing", "Map",
-    "Table", "bars", "curves", "flow", "frames", "heat_maps", "model_map", "reading", "reads", "temperature",
+    "BLUE",
+    "COLOURS",
+    "DASHES",
+    "GREEN",
+    "GREY",
+    "MARKERS",
+    "ORANGE",
+    "PINK",
+    "SKY",
+    "YELLOW",
+    "Box",
+    "Drawing",
+    "Map",
+    "Step",
+    "Table",
+    "arrows",
+    "bars",
+    "cache_steps",
+    "curves",
+    "flow",
+    "frames",
+    "graph",
+    "heads",
+    "heat_maps",
+    "induction",
+    "model_map",
+    "patching",
+    "reading",
+    "reads",
+    "temperature",
     "use_style",
 ]  # fmt: skip
 
