@@ -112,7 +112,7 @@ def measure(kv_heads: int) -> dict[str, Any]:
             mask = torch.ones_like(ids)
             return theirs.generate(ids, attention_mask=mask, max_new_tokens=NEW, do_sample=False, **options).tolist()
 
-        candidates = {
+        candidates: dict[str, Any] = {
             "ours": lambda ids: generate(model, ids, NEW, temperature=0.0),
             "ours, one token a call": lambda ids: generate(model, ids, NEW, temperature=0.0, lookup=0),
             "ours, no cache": lambda ids: generate(model, ids, NEW, temperature=0.0, use_cache=False),
@@ -133,8 +133,8 @@ def measure(kv_heads: int) -> dict[str, Any]:
         plain = medians["ours, one token a call"]
         costs = []
         for _ in range(REPEATS):
-            spent = {most: sum(dictated(model, ids, most)[0] for ids in by_people.split(batch)) for most in (MOST, 0)}
-            costs.append(spent[MOST] / spent[0])
+            both = {most: sum(dictated(model, ids, most)[0] for ids in by_people.split(batch)) for most in (MOST, 0)}
+            costs.append(both[MOST] / both[0])
         calls = [dictated(model, ids, MOST)[1] for ids in torch.tensor(texts["ours"]).split(batch)]
         rows[f"batch {batch}"] = {
             "seconds": medians,

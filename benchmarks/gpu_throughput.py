@@ -73,7 +73,7 @@ def measure(way: str, arguments: argparse.Namespace) -> dict[str, Any]:
     runner: Any = Readable(model) if way.startswith("readable") else model
     if way.startswith("FSDP2"):
         backend = "gloo" if arguments.rehearse else "nccl"
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
         distributed.shard(model, device)
     if not arguments.rehearse:
         torch.cuda.reset_peak_memory_stats()

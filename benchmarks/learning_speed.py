@@ -111,14 +111,14 @@ class SharperNorm(nn.LayerNorm):
 
 def attention(config: GPTConfig, layer: int) -> CausalSelfAttention:
     """The library's layer; norms without weights; dropout behind it alone, for the pattern's would be slow."""
-    made = CausalSelfAttention(config, layer)
+    made: Any = CausalSelfAttention(config, layer)
     made.query_norm = SharperNorm(made.d_head, elementwise_affine=False)
     made.key_norm = nn.LayerNorm(made.d_head, elementwise_affine=False)
     made.dropout = 0.0
     nn.init.normal_(made.query_key_value.weight, std=0.5 * config.d_model**-0.5)
     nn.init.zeros_(made.output.weight)
     if config.dropout:
-        made.output = nn.Sequential(made.output, nn.Dropout(config.dropout))  # type: ignore[assignment]
+        made.output = nn.Sequential(made.output, nn.Dropout(config.dropout))
     return made
 
 
@@ -154,6 +154,7 @@ def ours(
     model.head = CappedHead(width, vocab_size, bias=False)
     nn.init.zeros_(model.head.weight)
     model.norm = nn.LayerNorm(width, elementwise_affine=False)
+    block: Any
     for layer, block in enumerate(model.blocks):
         block.attention = attention(shape, layer)
         nn.init.normal_(block.feed_forward.up.weight, std=0.5 * width**-0.5)

@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from insideout.lab.allocations import training_peak
 from insideout.machine import machine
@@ -67,7 +68,7 @@ def main() -> None:
         sys.exit(done.stderr)
     [found] = [line for line in done.stdout.splitlines() if line.startswith("{")]
     memory += [row(name, TWO[name], measured) for name, measured in json.loads(found).items()]
-    published = [
+    published: list[dict[str, Any]] = [
         {
             "run": each.name,
             "operations, predicted over published": each.flops_ratio and round(each.flops_ratio, 3),
@@ -100,7 +101,7 @@ def main() -> None:
         print(f"{each['run']:40} operations ×{ratios[0]}   device hours ×{ratios[1]}")
 
 
-def row(name: str, load: Load, measured: int) -> dict[str, object]:
+def row(name: str, load: Load, measured: int) -> dict[str, Any]:
     """One line of the table."""
     moment, memory = peak(load)
     return {

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from insideout.lab.allocations import peak_bytes
 from insideout.machine import machine
-from insideout.scales import PRETRAIN
+from insideout.recipes.config import PRETRAIN
 from insideout.training import precision
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.exchange.hub import to_hf
@@ -62,7 +62,7 @@ class Trainer:
     def step(self, batch: Batch) -> float:
         with precision.autocast(self.number_format, torch.device("cpu")):
             loss = self.loss(self.model, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), RECIPE.train.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

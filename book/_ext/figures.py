@@ -36,7 +36,7 @@ def say_what_they_show(app: Sphinx, doctree: nodes.document, docname: str) -> No
         for raw in cell.findall(nodes.raw):
             if raw.get("format") == "html" and "<svg" in raw.astext():
                 said = f'<svg aria-label="{escape(caption)}" ' if caption else "<svg "
-                text = UNSAID.sub(lambda found, said=said: said + found.group(1), raw.astext())
+                text = UNSAID.sub(said.replace("\\", r"\\") + r"\1", raw.astext())
                 if app.builder.name == "epub":  # XHTML that runs nothing
                     text = SCRIPTS.sub("", text)
                 raw.replace_self(nodes.raw("", text, format="html"))

@@ -177,9 +177,9 @@ def test_the_live_display_shows_the_numbers_and_the_sample():
     record = {"kind": "step", "step": 5, "loss": 2.0, "tokens_per_second": 900.0, "seconds": 10.0}
     state.take({"kind": "step", "step": 1, "loss": 2.0, "tokens_per_second": 900.0, "seconds": 2.0})
     state.take(record | {"validation_loss": 2.5, "bits_per_byte": 1.25, "sample": "The fox"})
-    console = Console(file=io.StringIO(), width=80, force_terminal=False)
-    console.print(state)
-    shown = console.file.getvalue()
+    file = io.StringIO()
+    Console(file=file, width=80, force_terminal=False).print(state)
+    shown = file.getvalue()
     assert all(part in shown for part in ("5 of 10", "2.000", "2.500", "1.250", "900", "10 s", "The fox", "step 5"))
     assert "held-out loss" in shown and max(len(line) for line in shown.splitlines()) <= 80
     assert not any("━" in line and "step" in line for line in shown.splitlines())

@@ -17,8 +17,7 @@ from insideout.gradients import (
     resolution,
 )
 from insideout.lab.torch_gradients import torch_loss_and_gradients
-
-from .cases import random_case
+from tests.gradients.cases import random_case
 
 CHAPTER = Config(vocab_size=8, context_length=6, d_model=8, n_layers=1, n_heads=2, d_ff=32)
 IDS = [0, 1, 2, 3, 1, 4]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 import torch._dynamo  # the first optimizer imports it: once here, not in every fork
-from tiny import Tiny, batch_at, config, fingerprint, loss_fn, losses, validate
 
 from insideout.training import checkpoint
 from insideout.training.loop import train
+from tests.training.tiny import Tiny, batch_at, config, fingerprint, loss_fn, losses, validate
 
 real_write = checkpoint.write
 

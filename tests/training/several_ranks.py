@@ -16,7 +16,6 @@ import torch
 import torch._dynamo  # the first optimizer imports it: once here, not in every fork
 import torch.distributed.fsdp
 import torch.distributed.tensor.parallel
-from tiny import VOCABULARY, Tiny, batch, config, fingerprint, loss_fn, losses, validate
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 
 from insideout.errors import BadInput
@@ -27,6 +26,7 @@ from insideout.transformer import tensor_parallel
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.generate import generate
 from insideout.transformer.model import GPT
+from tests.training.tiny import VOCABULARY, Tiny, batch, config, fingerprint, loss_fn, losses, validate
 
 base = Path(sys.argv[1])
 PARTS = 4

@@ -5,10 +5,10 @@ import json
 
 import pytest
 import torch
-from tiny import Tiny, fingerprint
 
 from insideout.errors import BadInput
 from insideout.training import checkpoint
+from tests.training.tiny import Tiny, fingerprint
 
 
 def saved(out, step, model):

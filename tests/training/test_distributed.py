@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from tiny import Tiny
 
 from insideout.errors import BadInput
 from insideout.training import checkpoint
@@ -16,14 +15,15 @@ from insideout.transformer import tensor_parallel
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.experts import MixtureOfExperts
 from insideout.transformer.model import GPT
+from tests.training.tiny import Tiny
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """The folder of all runs, their losses by name, and what the processes told of themselves."""
     folder = tmp_path_factory.mktemp("runs")
-    child = Path(__file__).with_name("several_ranks.py")
-    done = subprocess.run([sys.executable, str(child), str(folder)], capture_output=True, text=True, timeout=600)
+    command = [sys.executable, "-m", "tests.training.several_ranks", str(folder)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return folder, *json.loads(done.stdout).values()
 

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_killed_and_resumed_is_the_run_that_was_never_stopped(tmp_path):
-    child = Path(__file__).with_name("killed_run.py")
-    done = subprocess.run([sys.executable, str(child), str(tmp_path)], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "tests.training.killed_run", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     straight = report.pop("straight")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import Tiny, batch, batch_at, config, fingerprint, loss_fn, losses, validate
 
 from insideout.errors import BadInput
-from insideout.training import checkpoint, loop, precision
+from insideout.training import checkpoint, precision
 from insideout.training.loop import Interrupted, train
+from insideout.training.metrics import MetricsFile
+from tests.training.tiny import Tiny, batch, batch_at, config, fingerprint, loss_fn, losses, validate
 
 
 @pytest.fixture(autouse=True)
@@ -235,7 +236,7 @@ def test_loss_scale_halves_on_overflow_and_doubles_with_patience():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk_during_metrics_is_bad_input(tmp_path):
-    metrics = loop.MetricsFile(tmp_path / "metrics.jsonl", 0)
+    metrics = MetricsFile(tmp_path / "metrics.jsonl", 0)
     metrics.file.close()
     metrics.file = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115
     with pytest.raises(BadInput, match="disk is full"):

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tiny import Tiny, batch, config, fingerprint, loss_fn
 from torch import nn
 
 from insideout.errors import BadInput
 from insideout.training.optimizers import Muon, Optimizers, orthogonalise, parameter_groups
+from tests.training.tiny import Tiny, batch, config, fingerprint, loss_fn
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(16, 16), (8, 32), (32, 8)])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, trainers
 
 from insideout.data.text.cut import cut_safely
+from insideout.data.text.tokens import Tokenizer
 from insideout.errors import BadInput
 from insideout.transformer import bpe
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer, load_tokenizer
@@ -205,7 +206,13 @@ def test_saved_characters_load_here_and_in_transformers(tmp_path: Path):
 
 
 def test_fingerprints_differ_where_ids_do():
-    prints = [PLAIN, TOKENIZER, BPETokenizer(PLAIN.merges[:-1]), CharacterTokenizer("ab"), CharacterTokenizer("ba")]
+    prints: list[Tokenizer] = [
+        PLAIN,
+        TOKENIZER,
+        BPETokenizer(PLAIN.merges[:-1]),
+        CharacterTokenizer("ab"),
+        CharacterTokenizer("ba"),
+    ]
     assert len({tokenizer.fingerprint for tokenizer in prints}) == 5
 
 

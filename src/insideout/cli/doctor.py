@@ -1,12 +1,18 @@
 """The doctor: what this machine has, how fast it is, and known trouble, each with its cure."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from insideout.machine import cores, processor, software
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def examine() -> list[Finding]:
     ]
 
 
-def device_finding(device: "torch.device") -> Finding:
+def device_finding(device: torch.device) -> Finding:
     """Where training will happen; a GPU that torch cannot use is trouble."""
     import torch
 
@@ -69,7 +75,7 @@ def threads(n_threads: int, n_cores: int, chosen: str | None) -> Finding:
     return Finding("threads", found)
 
 
-def speed(device: "torch.device") -> Finding:
+def speed(device: torch.device) -> Finding:
     """Speed of a float32 matrix product: 2 n³ operations."""
     gflops = matrix_product_gflops(device)
     slow = device.type == "cpu" and gflops < 5 * cores()
@@ -77,7 +83,7 @@ def speed(device: "torch.device") -> Finding:
     return Finding("matrix product", f"{gflops:,.0f} GFLOP/s in float32", cure if slow else "")
 
 
-def matrix_product_gflops(device: "torch.device", n: int | None = None) -> float:
+def matrix_product_gflops(device: torch.device, n: int | None = None) -> float:
     """Best of five products of two (n, n) matrices, after one to warm up."""
     import torch
 

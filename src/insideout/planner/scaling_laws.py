@@ -50,15 +50,15 @@ class ScalingLaw:
         return n, product / n
 
 
-def huber(residuals: Float[Tensor, "R"], delta: float) -> Float[Tensor, ""]:
+def huber(residuals: Float[Tensor, " R"], delta: float) -> Float[Tensor, ""]:
     """Σ r²/2 where |r| ≤ δ, and δ (|r| − δ/2) beyond: a run that went astray pulls with a constant force only."""
     size = residuals.abs()
     return torch.where(size <= delta, residuals**2 / 2, delta * (size - delta / 2)).sum()
 
 
 def log_loss(
-    theta: Float[Tensor, "5"], log_n: Float[Tensor, "R"], log_d: Float[Tensor, "R"]
-) -> Float[Tensor, "R"]:  # fmt: skip
+    theta: Float[Tensor, "5"], log_n: Float[Tensor, " R"], log_d: Float[Tensor, " R"]
+) -> Float[Tensor, " R"]:  # fmt: skip
     """log L of each run; `theta` holds the logarithms of E, A, a, B and b, so that all five stay positive."""
     log_e, log_a, a, log_b, b = theta[0], theta[1], theta[2].exp(), theta[3], theta[4].exp()
     terms = [log_e.expand_as(log_n), log_a - a * log_n, log_b - b * log_d]
@@ -140,7 +140,7 @@ def starting_point(lowest: Tensor, share: float, a: float, b: float) -> list[flo
 def bootstrap(
     law: ScalingLaw, n: Sequence[float], d: Sequence[float], loss: Sequence[float], *,
     resamples: int = 100, delta: float = 1e-2, seed: int = 0,
-) -> tuple[list[ScalingLaw], Float[Tensor, "R"]]:  # fmt: skip
+) -> tuple[list[ScalingLaw], Float[Tensor, " R"]]:  # fmt: skip
     """Laws fitted to runs as they might have come out, and the residuals of log L that these were drawn from.
 
     Each resample has the same sizes and tokens; its losses are the law's, each times a residual drawn with replacement

@@ -23,7 +23,7 @@ def next_token_loss(
     return total, int((targets != IGNORE).sum())
 
 
-def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, "N"]) -> Float[Tensor, ""]:
+def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]) -> Float[Tensor, ""]:
     """Σ -log softmax(logits)[target] over the rows that have a target. Logits of 16 bits are summed in 32."""
     if backward.on_cpu(logits):
         total: Tensor = backward.CrossEntropy.apply(logits, targets, IGNORE)  # type: ignore[no-untyped-call]

@@ -31,12 +31,12 @@ def sinusoidal_table(n_positions: int, d_model: int) -> Float[Tensor, "T C"]:
     return table.float()
 
 
-def rope_frequencies(d_head: int, base: float) -> Float[Tensor, "half"]:
+def rope_frequencies(d_head: int, base: float) -> Float[Tensor, " half"]:
     """By how many radians each of the D/2 pairs turns from one position to the next: base^(-2i/D)."""
     return base ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
 
 
-def scaled_frequencies(frequency: Float[Tensor, "half"], config: GPTConfig) -> Float[Tensor, "half"]:
+def scaled_frequencies(frequency: Float[Tensor, " half"], config: GPTConfig) -> Float[Tensor, " half"]:
     """The turns slowed as `config.rope_scaling` says, so that a longer text needs no angle unseen in training.
 
     linear: θ / factor, every pair alike. llama3 looks at n, how often a pair turns within the original length: above
@@ -54,7 +54,9 @@ def scaled_frequencies(frequency: Float[Tensor, "half"], config: GPTConfig) -> F
     return (1 - kept) * slowed + kept * frequency
 
 
-def rope_table(n_positions: int, frequency: Float[Tensor, "half"]) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
+def rope_table(
+    n_positions: int, frequency: Float[Tensor, " half"]
+) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
     """Cosines and sines of position · frequency; dimension i is paired with dimension i + D/2."""
     angle = torch.arange(n_positions, dtype=torch.float64)[:, None] * frequency  # (T, D/2)
     angle = torch.cat([angle, angle], dim=-1)  # (T, D)
@@ -72,13 +74,13 @@ def rotate(
     return x * cosine + torch.cat([-second, first], dim=-1) * sine
 
 
-def alibi_slopes(n_heads: int) -> Float[Tensor, "H"]:
+def alibi_slopes(n_heads: int) -> Float[Tensor, " H"]:
     """How fast each head forgets: a geometric series that starts and has its ratio at 2^(-8/H)."""
     return 2.0 ** (-8.0 * torch.arange(1, n_heads + 1) / n_heads)
 
 
 def alibi_bias(
-    slopes: Float[Tensor, "H"], query_positions: Int[Tensor, "#B T"], n_keys: int
+    slopes: Float[Tensor, " H"], query_positions: Int[Tensor, "#B T"], n_keys: int
 ) -> Float[Tensor, "#B H T S"]:
     """-slope · (t - s), added to the scores before the softmax."""
     key_positions = torch.arange(n_keys, device=query_positions.device)

@@ -3,7 +3,9 @@
 import hashlib
 import http.client
 import os
+import sysconfig
 import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*args: object, **kwargs: object) -> object:
         raise urllib.error.URLError("no network in tests")
 
-    monkeypatch.setattr(fetch.urllib.request, "urlopen", offline)
+    monkeypatch.setattr(urllib.request, "urlopen", offline)
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, content: bytes, url: str = "https://example.invalid/poem.txt") -> None:
@@ -109,7 +111,7 @@ def test_a_download_that_breaks_off_is_bad_input(tmp_path: Path, monkeypatch: py
     def breaks_off(*args: object, **kwargs: object) -> object:
         raise http.client.IncompleteRead(b"half")
 
-    monkeypatch.setattr(fetch.urllib.request, "urlopen", breaks_off)
+    monkeypatch.setattr(urllib.request, "urlopen", breaks_off)
     with pytest.raises(BadInput, match="Could not download"):
         load_corpus(["tinyshakespeare"])
 
@@ -200,7 +202,7 @@ def test_python_docs_is_built_once_and_then_read(tmp_path: Path, monkeypatch: py
     library = tmp_path / "library"
     library.mkdir()
     (library / "a.py").write_text('"""A docstring that is certainly longer than forty characters."""')
-    monkeypatch.setattr(python_docs.sysconfig, "get_path", lambda name: str(library))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(library))
     first = load_corpus(["python-docs"])
     assert "certainly longer" in first.text() and first.n_bytes > 100_000  # with the topics
     (library / "a.py").unlink()

@@ -1,6 +1,7 @@
 """Tokens on disk: the split, the batches, the windows, and what happens to damaged or full disks."""
 
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from insideout.data.text import tokens as module
 from insideout.data.text.corpus import Corpus, load_corpus
+from insideout.data.text.cut import cut_safely
 from insideout.data.text.tokens import Tokens, prepare, sample_batch, windows
 from insideout.errors import BadInput
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
@@ -35,7 +37,7 @@ def test_the_first_nine_tenths_train(tmp_path: Path):
 
 def test_bpe_tokens_are_those_of_the_two_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tokenizer, split = BPETokenizer.train(TEXT, 300), int(0.9 * len(TEXT))
-    cut = module.cut_safely
+    cut = cut_safely
     monkeypatch.setattr(module, "cut_safely", lambda text, size: cut(text, 100))  # many pieces
     data = prepare(corpus_of(tmp_path), tokenizer, tmp_path)
     assert data.train.ids.tolist() == tokenizer.encode(TEXT[:split])
@@ -89,7 +91,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     corpus, folder = corpus_of(tmp_path), tmp_path / "tokens"
     with pytest.raises(BadInput, match="No space left on device; free some space"):
         prepare(corpus, CharacterTokenizer.train(TEXT), folder)

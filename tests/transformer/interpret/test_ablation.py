@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from by_hand_forward import forward, small
 
 from insideout.errors import BadInput
 from insideout.transformer.interpret import ablate, edit, record
+from tests.transformer.interpret.by_hand_forward import forward, small
 
 IDS = torch.randint(23, (2, 9), generator=torch.Generator().manual_seed(5))
 OTHERS = torch.randint(23, (5, 12), generator=torch.Generator().manual_seed(6))

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from by_hand_forward import small
 
 from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.interpret import induction_scores, previous_token_scores, record
 from insideout.transformer.model import GPT
+from tests.transformer.interpret.by_hand_forward import small
 
 V, T, D = 11, 21, 32  # tokens, positions, head width
 TOKEN, PLACE, PREVIOUS = (slice(0, V), slice(V, V + T), slice(V + T, 2 * V + T))

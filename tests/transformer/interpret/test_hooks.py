@@ -4,11 +4,11 @@ import re
 
 import pytest
 import torch
-from by_hand_forward import forward, small
 
 from insideout.errors import BadInput
 from insideout.transformer.generation.generate import generate
 from insideout.transformer.interpret import edit, places, record
+from tests.transformer.interpret.by_hand_forward import forward, small
 
 VARIANTS = [
     dict(),

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 import torch
-from by_hand_forward import forward, small
 
 from insideout.errors import BadInput
 from insideout.transformer.interpret import attribution, edit, logit_lens
+from tests.transformer.interpret.by_hand_forward import forward, small
 
 IDS = torch.randint(23, (2, 9), generator=torch.Generator().manual_seed(5))
 POSITIONS = ["none", "learned", "sinusoidal", "alibi", "rope"]

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from by_hand_forward import small
 
 from insideout.errors import BadInput
 from insideout.transformer.interpret import edit, patch, record
+from tests.transformer.interpret.by_hand_forward import small
 
 CLEAN = torch.randint(23, (3, 9), generator=torch.Generator().manual_seed(5))
 CORRUPTED = CLEAN.clone()

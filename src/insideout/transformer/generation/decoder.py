@@ -66,10 +66,10 @@ class Packed(NamedTuple):
     For it they are laid out in a table of B rows and W places; a row with fewer tokens repeats its last one.
     """
 
-    rows: Int[Tensor, "N"]
-    positions: Int[Tensor, "N"]
-    queries: Int[Tensor, "BGWQ"]  # which of the N (H + 2G) heads each query of the table is; Q = H / G share a key
-    answers: Int[Tensor, "NH"]  # where in the table's answers, (B, W, Q, G), each token's heads stand
+    rows: Int[Tensor, " N"]
+    positions: Int[Tensor, " N"]
+    queries: Int[Tensor, " BGWQ"]  # which of the N (H + 2G) heads each query of the table is; Q = H / G share a key
+    answers: Int[Tensor, " NH"]  # where in the table's answers, (B, W, Q, G), each token's heads stand
     mask: Float[Tensor, "B 1 WQ S"]  # 0 for the slots that a token sees, -∞ for the others
 
 
@@ -138,7 +138,7 @@ class Decoder:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return torch.addcmul(self.epsilon, length, length, value=1 / x.shape[-1]).rsqrt_()
 
-    def __call__(self, ids: Int[Tensor, "N"], packed: Packed | None = None) -> Float[Tensor, "N V"]:
+    def __call__(self, ids: Int[Tensor, " N"], packed: Packed | None = None) -> Float[Tensor, "N V"]:
         """Scores of what follows each token read: packed ones, or one more of every row, all at one position."""
         x = F.embedding(ids, self.embedding)  # (N, C)
         at = self.position if packed is None else packed.positions

@@ -51,7 +51,7 @@ def filtered_probabilities(
     return probabilities
 
 
-def choose(probabilities: Float[Tensor, "B V"], uniform: Float[Tensor, "B"]) -> Int[Tensor, "B"]:
+def choose(probabilities: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
     """The token whose stretch of the cumulative distribution holds the uniform number."""
     cumulative = probabilities.double().cumsum(-1)
     point = uniform.double()[:, None] * cumulative[:, -1:]

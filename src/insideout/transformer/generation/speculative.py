@@ -52,7 +52,7 @@ def accept(
     q: Float[Tensor, "B K V"],
     drafted: Int[Tensor, "B K"],
     uniforms: Float[Tensor, "B K_and_1"],
-) -> tuple[Int[Tensor, "B"], Int[Tensor, "B"]]:
+) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
     """How many drafts each row keeps, and the token that follows them.
 
     p has one place more than q: what the target says after the last draft.
