@@ -23,6 +23,13 @@ def test_singular_values_come_near_one_and_directions_stay(rows, columns):
     assert torch.allclose(in_its_own_axes, torch.diag_embed(in_its_own_axes.diagonal(dim1=1, dim2=2)), atol=1e-4)
 
 
+def test_the_smallest_singular_values_are_lifted_only_part_of_the_way():
+    before = torch.tensor([1.0, 0.3, 0.03, 0.002, 0.001, 0.0001], dtype=torch.float64)  # of the Frobenius norm, nearly
+    after = orthogonalise(torch.diag(before / before.norm())[None])[0].diagonal()
+    assert after[:4].min() > 0.68 and after.max() < 1.21
+    assert after[4:].tolist() == pytest.approx([0.47, 0.05], rel=0.1)
+
+
 def test_each_matrix_of_a_batch_is_as_if_alone():
     matrix = torch.randn(4, 6, 10, generator=torch.Generator().manual_seed(0))
     alone = torch.cat([orthogonalise(one[None]) for one in matrix])

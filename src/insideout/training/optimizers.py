@@ -25,7 +25,10 @@ HEADS = ("head", "lm_head", "output_head", "unembedding")
 
 
 def orthogonalise(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Tensor, "N R C"]:
-    """U Vᵀ of each matrix U S Vᵀ, nearly: Newton-Schulz moves every singular value to between about 0.7 and 1.2.
+    """U Vᵀ of each matrix U S Vᵀ, nearly: Newton-Schulz moves the singular values towards 1.
+
+    Those above 1/500 of the matrix's Frobenius norm end between 0.68 and 1.21, smaller ones lower: 0.001 of the norm
+    ends at 0.47, 0.0001 at 0.05.
 
     The polynomial aX + b(XXᵀ)X + c(XXᵀ)²X acts on the singular values alone. Its slope a at 0 is steep, which
     lifts small ones fast, at the price of never settling exactly on 1 (Jordan 2024).

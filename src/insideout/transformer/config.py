@@ -49,7 +49,7 @@ class GPTConfig:
     norm: Literal["layernorm", "rmsnorm"] = "rmsnorm"
     """The normalisation before each sublayer and before the head."""
     norm_eps: float = 1e-5
-    """Added to the variance before the square root."""
+    """Added to the variance (for RMSNorm, to the mean square) before the square root."""
     mlp: Literal["gelu", "gelu_tanh", "relu2", "swiglu", "none"] = "relu2"
     """The feed-forward nonlinearity; gelu_tanh is GPT-2's approximation, none leaves attention alone in the block."""
     bias: bool = False
@@ -57,7 +57,7 @@ class GPTConfig:
     attention_bias: bool = False
     """Biases in the linear layers of attention even if bias is off, as some Llama and Qwen3 models have them."""
     qk_norm: bool = True
-    """RMSNorm on queries and keys, per head (Qwen3; Dehghani et al. 2023)."""
+    """RMSNorm on queries and keys, per head, as in Qwen3; Dehghani et al. 2023 introduced it with LayerNorm."""
     tie_embeddings: bool = True
     """Use the token embedding as the output head (Press and Wolf 2017)."""
     dropout: float = 0.0
