@@ -34,6 +34,7 @@ extensions = [
     "chapters",
     "figures",
     "bookkeeping",
+    "navigation",
     "claims_page",
     "api_pages",
 ]
@@ -92,6 +93,7 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_js_files = ["custom.js"]
 html_favicon = "_static/favicon.svg"
+html_search_scorer = "_static/scorer.js"
 html_show_search_summary = False  # a summary would have to be fetched, which file:// forbids
 html_copy_source = True
 html_show_sphinx = False
@@ -99,7 +101,7 @@ html_last_updated_fmt = None
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "Transformers<br>from the Inside Out"},
-    "show_navbar_depth": 2,
+    "show_navbar_depth": 1,
     "show_toc_level": 2,
     "use_download_button": False,
     "use_fullscreen_button": False,

@@ -4,3 +4,6 @@ window.addEventListener("load", () => {
     if (box.scrollWidth > box.clientWidth + 1) box.setAttribute("tabindex", "0");
   }
 });
+
+// On paper everything is unfolded.
+window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
