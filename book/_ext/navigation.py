@@ -147,7 +147,7 @@ def refuse_raw_numbers(app: Sphinx, doctree: nodes.document, docname: str) -> No
             raise ExtensionError(f"{docname}: the prose says {found[0]!r}: round the number, or call float() on it")
 
 
-class placeholder(nodes.General, nodes.Element):
+class placeholder(nodes.General, nodes.Element):  # type: ignore[misc]
     """Stands for a list that is made when all pages are known."""
 
 
@@ -200,9 +200,8 @@ def practise_tables(app: Sphinx, docname: str) -> list[nodes.Node]:
     for chapter in chapters_of(app.env):
         exercises = exercises_of(app.env, chapter)
         made.append(nodes.rubric("", "", link_to(app, docname, chapter, app.env.titles[chapter].astext())))
-        anchor = {each.id: re.sub(r"[^a-z0-9]+", "-", each.id.lower()) for each in exercises}
         rows = [
-            [link_to(app, docname, chapter, each.title, anchor[each.id]), nodes.Text(each.stars),
+            [link_to(app, docname, chapter, each.title, each.id), nodes.Text(each.stars),
              nodes.Text(f"{each.minutes} min"), nodes.literal("", each.id)]
             for each in exercises
         ]  # fmt: skip
