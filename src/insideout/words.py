@@ -1,7 +1,12 @@
 """Numbers, units and times as a person would write them. Standard library only."""
 
 import math
+import unicodedata
 
+STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's control and format characters, halves of surrogate pairs, and line separators."""
+SAFE = "\n\t\u00ad\u200c\u200d"
+"""Of these, what a text may need: line break, tab, soft hyphen, and the joiners of scripts and emoji."""
 NO_SPACE = ("×", "%", "°")
 
 
@@ -43,3 +48,9 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def harmless(text: str) -> str:
+    """Text that a terminal can be given: what would steer it (escape, bell, a change of writing direction) is written
+    out as Python would write it."""
+    return "".join(repr(c)[1:-1] if c not in SAFE and unicodedata.category(c) in STEERING else c for c in text)

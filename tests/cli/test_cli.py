@@ -170,13 +170,17 @@ def test_the_live_display_shows_the_numbers_and_the_sample():
 
     from rich.console import Console
 
+    from insideout.recipes.pretrain import METRICS
     from insideout.recipes.progress import State
+    from insideout.training.events import Measured, Sample, Started, Step
+    from insideout.training.metrics import together
 
-    state = State("A GPT")
-    state.prompt, state.steps = "The ", 10
-    record = {"kind": "step", "step": 5, "loss": 2.0, "tokens_per_second": 900.0, "seconds": 10.0}
-    state.take({"kind": "step", "step": 1, "loss": 2.0, "tokens_per_second": 900.0, "seconds": 2.0})
-    state.take(record | {"validation_loss": 2.5, "bits_per_byte": 1.25, "sample": "The fox"})
+    state, values = State("A GPT"), {"loss": 2.0, "tokens_per_second": 900.0}
+    state.take(Started(0, 10, together(METRICS, "tokens")))
+    state.take(Step(1, 2.0, 2.0, values))
+    state.take(Step(5, 2.0, 10.0, values))
+    state.take(Measured(5, {"validation_loss": 2.5, "bits_per_byte": 1.25}))
+    state.take(Sample(5, "The fox", "The "))
     file = io.StringIO()
     Console(file=file, width=80, force_terminal=False).print(state)
     shown = file.getvalue()

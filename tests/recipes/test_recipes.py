@@ -9,6 +9,7 @@ from insideout.recipes import config as settings
 from insideout.recipes import stage as recipes
 from insideout.recipes.pretrain import run_pretrain
 from insideout.recipes.stage import adopt, place, recipe
+from insideout.training.events import Step
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def small(tmp_path, monkeypatch):
 def test_trained_once_then_found(capsys):
     events = []
     first = recipe("pretrain", on_event=events.append)
-    assert [e["step"] for e in events if e["kind"] == "step"] == [1, 2, 3, 4] and first.path == place("pretrain")
+    assert [e.step for e in events if isinstance(e, Step)] == [1, 2, 3, 4] and first.path == place("pretrain")
     before = first.report.stat().st_mtime_ns
     again = recipe("pretrain", on_event=lambda event: pytest.fail("it trained again"))
     assert again.path == first.path and again.report.stat().st_mtime_ns == before
@@ -67,14 +68,19 @@ def test_a_stopped_recipe_goes_on(monkeypatch):
         pass
 
     def stop(event):
-        if event.get("step") == 3:
+        if isinstance(event, Step) and event.step == 3:
             raise Stop
 
     with pytest.raises(Stop):
         recipe("pretrain", on_event=stop)
-    steps = []
-    run = recipe("pretrain", on_event=lambda event: steps.append(event.get("step")))
-    assert [s for s in steps if s] == [3, 4] and [r["step"] for r in run.metrics()] == [1, 2, 3, 4]
+    events = []
+    run = recipe("pretrain", on_event=events.append)
+    assert [e.step for e in events if isinstance(e, Step)] == [3, 4] and [r["step"] for r in run.metrics()] == [
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 def test_unknown_names_are_bad_input():

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from insideout.errors import BadInput
-from insideout.training import checkpoint, precision
+from insideout.training import checkpoint, loop, precision
+from insideout.training.events import Measured, Started, Step
 from insideout.training.loop import Interrupted, train
 from insideout.training.metrics import MetricsFile
 from tests.training.tiny import Tiny, batch, batch_at, config, fingerprint, loss_fn, losses, validate
@@ -57,11 +58,16 @@ def test_learns_and_reports_every_step(tmp_path):
     events = []
     settings = config(steps=60, eval_every=20, checkpoint_every=0)
     result = train(Tiny(), loss_fn, batch_at, settings, out=tmp_path, validate=validate, on_event=events.append)
-    assert [event["step"] for event in events] == list(range(1, 61))
-    assert all({"loss", "lr", "tokens_per_second", "gradient_norm", "seconds"} <= event.keys() for event in events)
-    assert [event["step"] for event in events if "validation_loss" in event] == [20, 40, 60]
-    assert losses(tmp_path) == [tuple(e.get(k) for k in ("step", "loss", "lr", "validation_loss")) for e in events]
-    assert result.validation_loss < 0.7 * events[0]["loss"]
+    started, *told = events
+    steps, looks = [e for e in told if isinstance(e, Step)], [e for e in told if isinstance(e, Measured)]
+    assert isinstance(started, Started) and (started.step, started.steps) == (0, 60) and told == events[1:]
+    assert [step.step for step in steps] == list(range(1, 61)) and len(told) == 63
+    assert all({"loss", "lr", "tokens_per_second", "gradient_norm"} == step.values.keys() for step in steps)
+    assert {metric.name for metric in started.metrics} == {*steps[0].values, "validation_loss"}
+    assert [look.step for look in looks] == [20, 40, 60]
+    found = {look.step: look.values["validation_loss"] for look in looks}
+    assert losses(tmp_path) == [(e.step, e.loss, e.values["lr"], found.get(e.step)) for e in steps]
+    assert result.validation_loss == looks[-1].values["validation_loss"] < 0.7 * steps[0].loss
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -108,7 +114,7 @@ def test_early_stop(tmp_path):
     values = iter([3.0, 2.0, 2.5, 2.4, 1.0])
     settings = config(steps=30, eval_every=2, early_stop_patience=2)
     result = train(Tiny(), loss_fn, batch_at, settings, out=tmp_path, validate=lambda model: next(values))
-    assert (result.step, result.stopped_early, result.best_validation_loss) == (8, True, 2.0)
+    assert (result.step, result.stopped_early, result.best) == (8, True, 2.0)
     again = train(Tiny(), loss_fn, batch_at, settings, out=tmp_path, validate=lambda model: 1 / 0, resume=True)
     assert (again.step, again.stopped_early) == (8, True)
 
@@ -178,7 +184,7 @@ def test_non_finite_loss_stops_before_the_weights_are_touched(tmp_path, bad):
 
 
 def test_no_targets_is_bad_input(tmp_path):
-    with pytest.raises(BadInput, match="every target"):
+    with pytest.raises(BadInput, match=r"Step 1 has no tokens .*every target .* is masked"):
         train(Tiny(), loss_fn, lambda s, m: (batch(0)[0], torch.full((4, 6), -100)), config(), out=tmp_path)
 
 
@@ -235,12 +241,16 @@ def test_loss_scale_halves_on_overflow_and_doubles_with_patience():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk_during_metrics_is_bad_input(tmp_path):
-    metrics = MetricsFile(tmp_path / "metrics.jsonl", 0)
-    metrics.file.close()
-    metrics.file = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115
-    with pytest.raises(BadInput, match="disk is full"):
-        metrics.write({"step": 1})
+def test_full_disk_during_metrics_is_bad_input(tmp_path, monkeypatch):
+    class Full(MetricsFile):
+        def __init__(self, path, step):
+            super().__init__(path, step)
+            self.file.close()
+            self.file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
+
+    monkeypatch.setattr(loop, "MetricsFile", Full)
+    with pytest.raises(BadInput, match=r"^The disk is full: .*metrics.jsonl could not be written"):
+        train(Tiny(), loss_fn, batch_at, config(), out=tmp_path)
 
 
 def test_gpt_trains_through_the_loop(tmp_path):

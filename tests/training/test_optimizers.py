@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from insideout.errors import BadInput
-from insideout.training.optimizers import Muon, Optimizers, orthogonalise, parameter_groups
+from insideout.training.optimizers import Muon, Optimizers, orthogonalise, roles
 from tests.training.tiny import Tiny, batch, config, fingerprint, loss_fn
 
 
@@ -50,13 +50,19 @@ def test_muon_equals_torchs_muon():
     assert torch.allclose(ours, theirs, atol=2e-3)  # torch's runs Newton-Schulz in bfloat16
 
 
-def test_groups():
-    model = Tiny()
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    hidden, decayed, kept = ([names[p] for p in group] for group in parameter_groups(model))
+def named(model):
+    """The names of each role."""
+    found = {"hidden": [], "decayed": [], "undecayed": []}
+    for name, role in roles(model).items():
+        found[role].append(name)
+    return found["hidden"], found["decayed"], sorted(found["undecayed"])
+
+
+def test_roles_where_a_model_says_nothing():
+    hidden, decayed, undecayed = named(Tiny())
     assert hidden == ["blocks.0.weight", "blocks.1.weight"]
     assert decayed == ["head.weight"]
-    assert sorted(kept) == ["blocks.0.bias", "blocks.1.bias", "embedding.weight", "norm.bias", "norm.weight"]
+    assert undecayed == ["blocks.0.bias", "blocks.1.bias", "embedding.weight", "norm.bias", "norm.weight"]
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -78,10 +84,12 @@ def test_tied_head_is_an_embedding_and_frozen_weights_are_left_out():
     model = Tiny()
     model.head.weight = model.embedding.weight
     model.blocks[0].weight.requires_grad_(False)
-    hidden, decayed, kept = parameter_groups(model)
-    assert [tuple(p.shape) for p in hidden] == [(8, 16)]
-    assert not decayed
-    assert sum(p is model.embedding.weight for p in kept) == 1
+    hidden, decayed, undecayed = named(model)
+    assert hidden == ["blocks.0.weight", "blocks.1.weight"] and not decayed
+    assert "embedding.weight" in undecayed and "head.weight" not in undecayed
+    optimizers = Optimizers(model, config(optimizer="muon"))
+    held = [tuple(p.shape) for part in optimizers.parts for group in part.param_groups for p in group["params"]]
+    assert sorted(held) == sorted(tuple(p.shape) for p in model.parameters() if p.requires_grad)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -103,7 +111,7 @@ def test_state_goes_through_a_dict_of_tensors(optimizer):
     steps(model, optimizers, range(3, 6))
     steps(twin, again, range(3, 6))
     assert fingerprint(model) == fingerprint(twin)
-    with pytest.raises(BadInput, match="no parameter nowhere"):
+    with pytest.raises(BadInput, match="trains no parameter nowhere"):
         again.load_tensors({"nowhere/exp_avg": torch.zeros(1)})
     with pytest.raises(BadInput, match="does not fit"):
         again.load_tensors({"embedding.weight/exp_avg": torch.zeros(1)})

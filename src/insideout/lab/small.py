@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from insideout.data.text.tokens import TokenData
+    from insideout.training.events import Event
     from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 
 LossFunction = Callable[["nn.Module", Any], "tuple[Tensor, Any]"]
@@ -74,7 +75,7 @@ def train_small(
     seed: int,
     budget: TrainConfig | None = None,
     *,
-    on_event: Callable[[dict[str, Any]], None] | None = None,
+    on_event: "Callable[[Event], None] | None" = None,
     train_tokens: int | None = None,
     loss_fn: "LossFunction | None" = None,
 ) -> "tuple[nn.Module, dict[str, Any]]":
@@ -85,11 +86,13 @@ def train_small(
     looks at, the same ones for every run, in nats a token; "curve" is the training loss of each step, "validation" the
     held-out loss at "steps". `train_tokens` keeps the first so many tokens of the text only, to make it scarce.
     `loss_fn(model, batch)`, (sum of the losses, how many), replaces the training loss; the held-out loss stays.
+    `on_event` is told what happens (training.events): after each update a Step.
     """
     import torch
 
     from insideout.data.text.tokens import Tokens, sample_batch
     from insideout.recipes.pretrain import held_out_loss
+    from insideout.training.events import Measured, Step
     from insideout.training.loop import train
     from insideout.transformer.loss import next_token_loss
     from insideout.transformer.model import GPT
@@ -112,13 +115,14 @@ def train_small(
         tokens = VALIDATION_TOKENS[scale()]
         return held_out_loss(module, data.validation, config.context_length, budget.batch_size, tokens)
 
-    def note(record: dict[str, Any]) -> None:
-        curve.append(record["loss"])
-        if "validation_loss" in record:
-            steps.append(record["step"])
-            validation.append(record["validation_loss"])
+    def note(event: "Event") -> None:
+        if isinstance(event, Step):
+            curve.append(event.loss)
+        elif isinstance(event, Measured):
+            steps.append(event.step)
+            validation.append(event.values["validation_loss"])
         if on_event is not None:
-            on_event(record)
+            on_event(event)
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # matrices this small are not worth sharing between cores

@@ -87,11 +87,23 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str, describe: str,
                 f"<title>{html.escape(line.name)}, step {x:,.0f}: {y:.3f}</title></circle>"
                 for x, y in line.points
             ]
-    for column, line in enumerate(lines if len(lines) > 1 else []):
-        x = WIDTH - RIGHT - 165 * (len(lines) - column)
-        parts.append(f'<line class="curve {line.css}" x1="{x}" x2="{x + 26}" y1="15" y2="15"/>')
-        parts.append(f'<text class="name" x="{x + 34}" y="20">{html.escape(line.name)}</text>')
+    for line, (x, y) in zip(lines, legend([line.name for line in lines]), strict=True) if len(lines) > 1 else []:
+        parts.append(f'<line class="curve {line.css}" x1="{x}" x2="{x + 26}" y1="{y - 5}" y2="{y - 5}"/>')
+        parts.append(f'<text class="name" x="{x + 34}" y="{y}">{html.escape(line.name)}</text>')
     return "\n".join([*parts, "</svg>"])
+
+
+def legend(names: Sequence[str]) -> list[Point]:
+    """Where each name of the legend begins: at the top right, in a further row where they need more than its share."""
+    x, y = float(WIDTH - RIGHT), 20.0
+    places: list[Point] = []
+    for name in reversed(names):
+        width = max(165.0, 40 + CHARACTER * len(name))
+        if places and x - width < 0.3 * WIDTH:
+            x, y = float(WIDTH - RIGHT), y + 20
+        x -= width
+        places.append((x, y))
+    return places[::-1]
 
 
 def thinned(points: Sequence[Point], at_most: int = 400) -> list[Point]:

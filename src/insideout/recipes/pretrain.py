@@ -19,6 +19,9 @@ from insideout.recipes.config import PretrainConfig, to_dict
 from insideout.recipes.key import code_version
 from insideout.recipes.runs import FORMAT, Run, json_lines
 from insideout.scales import scale
+from insideout.training.events import Event, Measured, Note, Sample
+from insideout.training.metrics import Metric, together
+from insideout.words import duration
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +35,16 @@ __all__ = ["PretrainConfig", "run_pretrain"]
 MAY_CHANGE = ("corpus", "device", "sample_prompt", "sample_tokens", "validation_tokens", "train")
 """Settings a resumed run may change; the corpus only in name, and of `train` the loop checks what may."""
 
-Event = dict[str, Any]
+METRICS = (
+    Metric("loss", "training", unit="nats per token", section="Loss"),
+    Metric(
+        "validation_loss", "held-out loss", unit="nats per token", section="Loss",
+        words="Training loss is the mean over each step's batch; held-out loss is over the same part of the text each "
+        "time, which is never trained on.",
+    ),
+    Metric("bits_per_byte", "bits per byte"),
+)  # fmt: skip
+"""What this stage shows beside what the loop measures by itself."""
 
 
 def run_pretrain(
@@ -40,9 +52,8 @@ def run_pretrain(
 ) -> Run:
     """Train a GPT as the config says, write everything into `out`, the report last.
 
-    `on_event` gets one {"kind": "start", …}, then {"kind": "step", …} for each step with what metrics.jsonl holds and,
-    after a measurement, bits_per_byte and a sample. Raises BadInput before anything is written where the input or
-    the settings cannot be used, and training.loop.Interrupted on Ctrl-C, after saving.
+    `on_event` is told what happens (training.events), samples among it. Raises BadInput before anything is written
+    where the input or the settings cannot be used, and training.loop.Interrupted on Ctrl-C, after saving.
     """
     import torch
 
@@ -50,9 +61,9 @@ def run_pretrain(
     from insideout.data.text.corpus import load_corpus
     from insideout.data.text.tokens import prepare, sample_batch
     from insideout.files import write_whole
-    from insideout.recipes.report import write_report
     from insideout.training import distributed
     from insideout.training.loop import train
+    from insideout.training.objective import Objective
     from insideout.training.resume import check_folder
     from insideout.transformer.loss import next_token_loss
     from insideout.transformer.model import GPT
@@ -60,11 +71,11 @@ def run_pretrain(
     check_out(out, resume)
     tell = on_event or (lambda event: None)
     device = distributed.start(choose_device(config.device))
-    tell({"kind": "note", "text": f"Reading {', '.join(config.corpus)}"})
+    tell(Note(f"Reading {', '.join(config.corpus)}"))
     corpus = load_corpus(config.corpus)
     if resume:
         check_same(Run(out), config, corpus)
-    tell({"kind": "note", "text": f"Learning the tokens of {corpus.n_bytes / 1e6:.1f} MB of text"})
+    tell(Note(f"Learning the tokens of {corpus.n_bytes / 1e6:.1f} MB of text"))
     tokenizer = make_tokenizer(config, corpus)
     vocab_size = tokenizer.vocab_size
     model_config = dataclasses.replace(config.model, vocab_size=vocab_size)
@@ -97,7 +108,6 @@ def run_pretrain(
         }
         tokenizer.save(out / "tokenizer.json")
         write_whole(out / "config.json", (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
-        tell({"kind": "start", "config": config, "about": about, "out": out, "device": str(device)})
 
     samples = Samples(out / "samples.jsonl")
     latest_sample: list[str] = []
@@ -106,25 +116,23 @@ def run_pretrain(
         rank = distributed.data_rank(config.train.parallel)
         return sample_batch(data.train, step, config.train.batch_size, length, config.train.seed, micro_step, rank)
 
-    def validate(model: "nn.Module") -> float:
+    def validate(model: "nn.Module") -> dict[str, float]:
         latest_sample[:] = [sample(model, tokenizer, prompt, config.sample_tokens)] if config.sample_tokens else []
-        return held_out_loss(model, data.validation, length, config.train.batch_size, config.validation_tokens)
+        loss = held_out_loss(model, data.validation, length, config.train.batch_size, config.validation_tokens)
+        return {"validation_loss": loss, "bits_per_byte": loss * bits}
 
-    def on_step(record: Event) -> None:
-        event = {"kind": "step", **record}
-        if "validation_loss" in record:
-            event["bits_per_byte"] = record["validation_loss"] * bits
-            if latest_sample:
-                event["sample"] = latest_sample[0]
-                samples.add(record["step"], latest_sample[0])
+    def show(event: Event) -> None:
         tell(event)
+        if isinstance(event, Measured) and latest_sample:
+            samples.add(event.step, latest_sample[0])
+            tell(Sample(event.step, latest_sample[0], config.sample_prompt))
 
     result = train(
-        model, next_token_loss, batch_at, config.train, out=out, validate=validate, on_event=on_step,
-        resume=going_on, device=device,
+        model, Objective(next_token_loss, METRICS), batch_at, config.train, out=out, validate=validate,
+        on_event=show, resume=going_on, device=device,
     )  # fmt: skip
     run = Run(out)
-    tell({"kind": "note", "text": "Measuring all of the held-out text"})
+    tell(Note("Measuring all of the held-out text"))
     model.eval()
     loss = held_out_loss(model, data.validation, length, config.train.batch_size, 0)  # by all: each may hold a slice
     if distributed.is_main():
@@ -137,9 +145,43 @@ def run_pretrain(
             "tokens_per_second": seen / result.seconds if result.seconds else None,
         }
         write_whole(out / "result.json", (json.dumps(ended, indent=1) + "\n").encode())
-        write_report(run)
+        report(run)
     distributed.barrier()
     return run
+
+
+def report(run: Run) -> Path:
+    """Write the run's report.html; return its path."""
+    from insideout.recipes.report import Card, Section, figure, table, write_report
+
+    about, config, result = run.about, run.config, run.result() or {}
+    name = ", ".join(Path(each).name or each for each in config.corpus)
+    per_step = config.train.batch_size * config.train.accumulation * config.model.context_length
+    seen = result.get("tokens_seen")
+    passes = f", {seen / about['tokens']['train']:.2g} times the training text" if seen else ""
+    chance = math.log(about["vocab_size"])
+    steps = f"{result.get('step', len(run.metrics())):,} of {config.train.steps:,} steps"
+    cards = (
+        Card("bits per byte", figure(result.get("bits_per_byte"), 3), "on all held-out text"),
+        Card("held-out loss", figure(result.get("validation_loss"), 3), f"nats per token; chance is {chance:.2f}"),
+        Card("tokens per second", figure(result.get("tokens_per_second"), 0), "held-out measurements included"),
+        Card("time", duration(result.get("seconds")), steps),
+    )
+    sizes = (
+        ("parameters", f"{about['n_parameters']:,}"),
+        ("vocabulary", f"{about['vocab_size']:,} tokens ({config.tokenizer})"),
+        ("text", f"{about['corpus']['bytes']:,} bytes, {about['bytes_per_token']:.2f} bytes per token"),
+        ("sha256 of the text", about["corpus"]["fingerprint"]),
+        ("training tokens", f"{about['tokens']['train']:,}"),
+        ("held-out tokens", f"{about['tokens']['validation']:,}"),
+        ("tokens per step", f"{per_step:,}"),
+        ("tokens seen", f"{seen:,}{passes}" if seen else "–"),
+    )
+    return write_report(
+        run, together(METRICS, "tokens"), title=f"A GPT trained on {name}",
+        lead=f"{about['n_parameters']:,} parameters, at {about['scale']} scale. Transformers from the Inside Out.",
+        cards=cards, sections=[Section("Sizes", table(sizes))],
+    )  # fmt: skip
 
 
 def check_out(out: Path, resume: bool) -> None:

@@ -1,24 +1,30 @@
-"""What a person sees while a model trains: the numbers, the time left, and a sample that learns to write.
+"""What a person sees while something trains: the numbers, the time left, and a sample that learns to write.
 
-A live display in a terminal; one plain line for each measurement where the output goes to a file or a notebook.
+A live display in a terminal, as wide as that is; one plain line for each measurement where the output goes to a file
+or a notebook. Which numbers there are, a stage says (training.metrics). Whatever becomes of the output, training goes
+on.
 """
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.columns import Columns
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from insideout.words import duration, number
+from insideout.training.events import Event, Measured, Note, Sample, Started, Step
+from insideout.training.metrics import Metric
+from insideout.words import duration, harmless
 
-Event = dict[str, Any]
+WIDEST = 76
 
 
 class State:
@@ -27,65 +33,72 @@ class State:
     def __init__(self, title: str) -> None:
         self.title, self.note = title, "Starting"
         self.steps, self.step = 0, 0
-        self.loss: float | None = None
-        self.validation_loss: float | None = None
-        self.bits_per_byte: float | None = None
-        self.speed: float | None = None
+        self.metrics: dict[str, Metric] = {"loss": Metric("loss")}
+        self.values: dict[str, float] = {}
         self.first: tuple[int, float] | None = None  # step and seconds of the first event, to estimate the rest
         self.left: float | None = None
-        self.sample, self.sample_step, self.prompt = "", 0, ""
+        self.sample: Sample | None = None
 
     def take(self, event: Event) -> None:
-        """Note what an event says. Loss and speed are running means, so that they can be read."""
-        if event["kind"] == "note":
-            self.note = event["text"]
-        elif event["kind"] == "start":
-            config = event["config"]
-            self.steps, self.prompt = config.train.steps, config.sample_prompt
-            self.note = "Training"
-        elif event["kind"] == "step":
-            self.step = event["step"]
-            self.loss = blend(self.loss, event["loss"])
-            self.speed = blend(self.speed, event["tokens_per_second"])
-            self.first = self.first or (event["step"] - 1, 0.0 if event["step"] == 1 else event["seconds"])
-            done = event["step"] - self.first[0]
-            self.left = (event["seconds"] - self.first[1]) / done * (self.steps - event["step"])
-            if "validation_loss" in event:
-                self.validation_loss = event["validation_loss"]
-                self.bits_per_byte = event["bits_per_byte"]
-                self.sample, self.sample_step = event.get("sample", ""), event["step"]
+        """Note what an event says. The numbers of the steps are running means, so that they can be read."""
+        match event:
+            case Note(text):
+                self.note = text
+            case Started(step, steps, metrics):
+                self.step, self.steps, self.note = step, steps, "Training"
+                self.metrics = {metric.name: metric for metric in metrics}
+            case Step():
+                self.step = event.step
+                for name, value in event.values.items():
+                    self.values[name] = blend(self.values.get(name), value)
+                self.first = self.first or (event.step - 1, 0.0 if event.step == 1 else event.seconds)
+                done = event.step - self.first[0]
+                self.left = (event.seconds - self.first[1]) / done * (self.steps - event.step)
+            case Measured():
+                self.values |= event.values
+            case Sample():
+                self.sample = event
 
-    def __rich__(self) -> Group:
-        numbers = Table.grid(padding=(0, 2))
-        for _ in LABELS:
-            numbers.add_column(no_wrap=True)
-        numbers.add_row(*(Text(name, style="dim") for name in LABELS))
-        numbers.add_row(
-            f"{self.step:,} of {self.steps:,}",
-            number(self.loss, 3),
-            number(self.validation_loss, 3),
-            number(self.bits_per_byte, 3),
-            number(self.speed, 0),
-            duration(self.left),
-        )
-        bar = ProgressBar(total=max(1, self.steps), completed=self.step, width=72)
-        parts: list[Any] = [Text(f"{self.title}: {self.note}", style="bold"), Columns([bar]), numbers]
+    def numbers(self) -> list[tuple[str, str]]:
+        """Labels and values: the step, each live metric that there is a number of, the time left."""
+        shown = [m for m in self.metrics.values() if m.live and (m.name in self.values or m.name == "loss")]
+        return [
+            ("step", f"{self.step:,} of {self.steps:,}"),
+            *((metric.title, metric.show(self.values.get(metric.name))) for metric in shown),
+            ("time left", duration(self.left)),
+        ]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
+        width = min(WIDEST, options.max_width)
+        yield Text(harmless(f"{self.title}: {self.note}"), style="bold")
+        yield Columns([ProgressBar(total=max(1, self.steps), completed=self.step, width=width)])
+        yield Group(*rows(self.numbers(), width))
         if self.sample:
-            begun = self.prompt if self.sample.startswith(self.prompt) else ""
-            text = Text.assemble((begun, "bold"), self.sample[len(begun) :])
-            parts.append(Panel(text, title=f"a sample, step {self.sample_step:,}", title_align="left", width=76))
-        return Group(*parts)
+            prompt = self.sample.prompt
+            begun = prompt if self.sample.text.startswith(prompt) else ""
+            text = Text.assemble((harmless(begun), "bold"), harmless(self.sample.text[len(begun) :]))
+            yield Panel(text, title=f"a sample, step {self.sample.step:,}", title_align="left", width=width)
 
     def line(self) -> str:
-        """The same in one line."""
-        return (
-            f"step {self.step:>6,} of {self.steps:,}   loss {number(self.loss, 3)}   "
-            f"held-out {number(self.validation_loss, 3)}   {number(self.bits_per_byte, 3)} bits/byte   "
-            f"{number(self.speed, 0)} tokens/s   {duration(self.left)} left"
-        )
+        """The numbers in one line."""
+        (_, step), *metrics, (_, left) = self.numbers()
+        return "   ".join([f"step {step}", *(f"{label} {value}" for label, value in metrics), f"{left} left"])
 
 
-LABELS = ("step", "loss", "held-out loss", "bits per byte", "tokens/s", "time left")
+def rows(numbers: list[tuple[str, str]], width: int, gap: int = 2) -> list[Table]:
+    """Labels above their values, side by side as far as the width goes, then below."""
+    tables: list[Table] = []
+    while numbers:
+        n, used = 0, -gap
+        while n < len(numbers) and (n == 0 or used + gap + max(map(len, numbers[n])) <= width):
+            used += gap + max(map(len, numbers[n]))
+            n += 1
+        table = Table.grid(padding=(0, gap, 0, 0))
+        table.add_row(*(Text(label, style="dim") for label, _ in numbers[:n]))
+        table.add_row(*(Text(value) for _, value in numbers[:n]))
+        tables.append(table)
+        numbers = numbers[n:]
+    return tables
 
 
 def blend(before: float | None, now: float, share: float = 0.1) -> float:
@@ -93,21 +106,61 @@ def blend(before: float | None, now: float, share: float = 0.1) -> float:
     return now if before is None else (1 - share) * before + share * now
 
 
+class Quiet:
+    """A stream that never fails: what it cannot write (a letter unknown to its encoding) becomes a question mark, and
+    when its reader has left, or its disk is full, the rest is written nowhere."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        if self.stream is not None:
+            try:
+                self.stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
+            except (OSError, ValueError):
+                self.leave()
+        return len(text)
+
+    def flush(self) -> None:
+        if self.stream is not None:
+            try:
+                self.stream.flush()
+            except (OSError, ValueError):
+                self.leave()
+
+    def leave(self) -> None:
+        """Write no more, and point the descriptor at nothing, so that what is still buffered troubles nobody."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, cast(TextIO, self.stream).fileno())
+            os.close(nowhere)
+        self.stream = None
+
+    def isatty(self) -> bool:
+        return self.stream is not None and self.stream.isatty()
+
+    def fileno(self) -> int:
+        if self.stream is None:
+            raise OSError("this stream has been left")
+        return self.stream.fileno()
+
+
 @contextmanager
 def progress(title: str = "insideout", console: Console | None = None) -> Iterator[Callable[[Event], None]]:
     """Give a function that shows the events of a run as they come."""
-    console = console or Console(file=sys.stderr)
+    console = console or Console(file=cast(TextIO, Quiet(sys.stderr)))
     state = State(title)
     if not console.is_terminal:
 
         def write(event: Event) -> None:
             state.take(event)
-            if event["kind"] == "note":
-                print(f"{state.title}: {state.note}", file=console.file, flush=True)
-            elif event["kind"] == "step" and "validation_loss" in event:
+            if isinstance(event, Note):
+                print(harmless(f"{state.title}: {state.note}"), file=console.file, flush=True)
+            elif isinstance(event, Measured):
                 print(state.line(), file=console.file, flush=True)
-                if state.sample:
-                    print(f"    {' '.join(state.sample.split())[:200]}", file=console.file, flush=True)
+            elif isinstance(event, Sample):
+                print(f"    {harmless(' '.join(event.text.split()))[:200]}", file=console.file, flush=True)
 
         yield write
         return

@@ -1,84 +1,132 @@
-"""The report of a run: one HTML file that opens from disk with no network, in light and dark.
+"""The report of a stage: one HTML file that opens from disk with no network, in light and dark.
 
-Curves of the loss on training and held-out text, what the model wrote along the way, sizes, settings, speed, seed and
-machine: all that someone needs to judge the run, or to make it again.
+Curves of every number that the stage names (training.metrics), one chart for each of its sections; what the model wrote
+along the way; sizes, settings, speed, seed and machine: all that someone needs to judge the run, or to make it again.
+What a stage wants to show beside that, it hands over as sections of its own.
 """
 
 import dataclasses
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from insideout.files import write_whole
 from insideout.recipes.chart import Line, line_chart, thinned
-from insideout.recipes.runs import Run
-from insideout.words import duration
+from insideout.training.metrics import Metric
 
 SAMPLES_SHOWN = 6
+DOTS = 60
+"""A curve of fewer points than this shows them."""
 
 
-def write_report(run: Run) -> Path:
-    """Write report.html into the run's directory, beside and renamed; return its path."""
-    from insideout.files import write_whole
+@dataclass(frozen=True)
+class Section:
+    """A heading, HTML under it, and a sentence."""
 
-    write_whole(run.report, render(run).encode())
+    title: str
+    body: str
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A number of the headline, with what it is above it and a remark below."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+class Reported(Protocol):
+    """What a report is drawn from: a run on disk."""
+
+    @property
+    def about(self) -> Mapping[str, Any]: ...
+    @property
+    def config(self) -> Any: ...
+    @property
+    def report(self) -> Path: ...
+    def metrics(self) -> list[dict[str, Any]]: ...
+    def samples(self) -> list[dict[str, Any]]: ...
+    def result(self) -> dict[str, Any] | None: ...
+
+
+def write_report(
+    run: Reported,
+    shown: Sequence[Metric],
+    *,
+    title: str,
+    lead: str,
+    cards: Sequence[Card] = (),
+    sections: Sequence[Section] = (),
+) -> Path:
+    """Write report.html into the run's directory, beside and renamed; return its path.
+
+    In order: `cards`, the chart of the first section of `shown`, samples, the stage's own `sections`, the other charts,
+    settings and machine. Raises OSError.
+    """
+    first, *others = charts(run.metrics(), shown) or [Section("Curves", "<p>Nothing was measured.</p>")]
+    prompt = getattr(run.config, "sample_prompt", "")
+    written = [Section("What it wrote along the way", samples(found, prompt))] if (found := run.samples()) else []
+    last = [
+        Section("Settings", settings(run.config)),
+        Section("Machine", table(machine_rows(run.about, run.result() or {}))),
+    ]
+    write_whole(run.report, page(title, lead, cards, [first, *written, *sections, *others, *last]))
     return run.report
 
 
-def render(run: Run) -> str:
-    """The page."""
-    about, config, metrics = run.about, run.config, run.metrics()
-    result = run.result() or {}
-    name = ", ".join(Path(each).name or each for each in config.corpus)
-    training = thinned([(r["step"], r["loss"]) for r in metrics])
-    held_out = [(r["step"], r["validation_loss"]) for r in metrics if "validation_loss" in r]
-    loss_lines = [Line("training", training, "training"), Line("held-out", held_out, "held-out", dots=True)]
-    speed = thinned([(r["step"], r["tokens_per_second"]) for r in metrics], 120)
-    rate = thinned([(r["step"], r["lr"]) for r in metrics], 200)
-    random = math.log(about["vocab_size"])
-    steps = config.train.steps
-    headline = [
-        ("bits per byte", figure(result.get("bits_per_byte"), 3), "on all held-out text"),
-        ("held-out loss", figure(result.get("validation_loss"), 3), f"nats per token; chance is {random:.2f}"),
-        ("tokens per second", figure(result.get("tokens_per_second"), 0), "held-out measurements included"),
-        ("time", duration(result.get("seconds")), f"{result.get('step', len(metrics)):,} of {steps:,} steps"),
-    ]
-    cards = "".join(
-        f'<div class="card"><div class="label">{label}</div><div class="value">{value}</div>'
-        f'<div class="label">{note}</div></div>'
-        for label, value, note in headline
+def page(title: str, lead: str, cards: Sequence[Card], sections: Sequence[Section]) -> str:
+    """The whole page."""
+    headline = "".join(
+        f'<div class="card"><div class="label">{html.escape(card.label)}</div>'
+        f'<div class="value">{html.escape(card.value)}</div><div class="label">{html.escape(card.note)}</div></div>'
+        for card in cards
     )
-    describe = "Loss on training and on held-out text against the step"
-    sections = [
-        section("Loss", line_chart(loss_lines, "step", "loss, nats per token", describe), loss_words(config)),
-        section("What it wrote along the way", samples(run)),
-        section("Sizes", table(sizes(run, result))),
-        section(
-            "Speed and learning rate",
-            line_chart(
-                [Line("speed", speed, "training")], "step", "tokens per second", "Tokens per second by step", True
-            )
-            + line_chart(
-                [Line("learning rate", rate, "held-out")], "step", "learning rate", "Learning rate by step", True
-            ),
-        ),
-        section("Settings", settings(run)),
-        section("Machine", table([*machine_rows(about, result)])),
-    ]
-    return PAGE.format(
-        title=html.escape(f"{name}: a training run"), name=html.escape(name), scale=html.escape(about["scale"]),
-        parameters=f"{about['n_parameters']:,}", cards=cards, body="\n".join(sections), style=STYLE,
-    )  # fmt: skip
+    body = "\n".join(drawn(section) for section in sections)
+    return PAGE.format(title=html.escape(title), lead=html.escape(lead), cards=headline, body=body, style=STYLE)
 
 
-def loss_words(config: Any) -> str:
-    """What the curves are, in words."""
-    part = f"about {config.validation_tokens:,} held-out tokens" if config.validation_tokens else "all held-out tokens"
-    return (
-        f"Training loss is the mean over each step's batch; held-out loss is over {part}, the same ones each time. "
-        f"Held out is the last {config.validation_fraction:.0%} of the text, which is never trained on."
-    )
+def drawn(section: Section) -> str:
+    note = f'<p class="note">{html.escape(section.words)}</p>' if section.words else ""
+    return f"<section><h2>{html.escape(section.title)}</h2>{section.body}{note}</section>"
+
+
+def charts(records: Sequence[Mapping[str, Any]], shown: Sequence[Metric]) -> list[Section]:
+    """A chart for each section of the metrics that something was recorded for, in their order."""
+    lines: dict[str, list[tuple[Metric, list[tuple[float, float]]]]] = {}
+    for metric in shown:
+        points = [(r["step"], r[metric.name]) for r in records if is_finite(r.get(metric.name))]
+        if metric.section and points:
+            factor = 100 if metric.unit == "%" else 1
+            lines.setdefault(metric.section, []).append((metric, [(x, factor * y) for x, y in points]))
+    return [Section(title, chart(title, found), words_of(found)) for title, found in lines.items()]
+
+
+def chart(title: str, found: Sequence[tuple[Metric, list[tuple[float, float]]]]) -> str:
+    """The curves of one section."""
+    lines = [
+        Line(metric.title, thinned(points), f"line-{i % 6}", dots=len(points) <= DOTS)
+        for i, (metric, points) in enumerate(found)
+    ]
+    units = list(dict.fromkeys(metric.unit for metric, _ in found if metric.unit))
+    label = ", ".join([title.lower() if len(found) > 1 else found[0][0].title, *units])
+    from_zero = all(metric.from_zero for metric, _ in found)
+    names = " and ".join(metric.title for metric, _ in found)
+    return line_chart(lines, "step", label, f"{names} against the step", from_zero)
+
+
+def words_of(found: Sequence[tuple[Metric, Any]]) -> str:
+    """What the curves of a section are."""
+    return " ".join(dict.fromkeys(metric.words for metric, _ in found if metric.words))
+
+
+def is_finite(value: Any) -> bool:
+    """Is there a number to draw?"""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def figure(value: float | None, digits: int) -> str:
@@ -86,20 +134,11 @@ def figure(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
-def section(title: str, body: str, words: str = "") -> str:
-    note = f'<p class="note">{html.escape(words)}</p>' if words else ""
-    return f"<section><h2>{html.escape(title)}</h2>{body}{note}</section>"
-
-
-def samples(run: Run) -> str:
+def samples(found: Sequence[Mapping[str, Any]], prompt: str = "") -> str:
     """A few samples from the first to the last, the prompt set apart."""
-    found = run.samples()
-    if not found:
-        return "<p>No samples were asked for.</p>"
     last = len(found) - 1
     n = min(SAMPLES_SHOWN, len(found))
     chosen = [found[round(i * last / max(1, n - 1))] for i in range(n)]
-    prompt = run.config.sample_prompt
     blocks = []
     for record in chosen:
         text = record["text"]
@@ -109,50 +148,37 @@ def samples(run: Run) -> str:
     return "".join(blocks)
 
 
-def sizes(run: Run, result: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the run is made of."""
-    about, config = run.about, run.config
-    per_step = config.train.batch_size * config.train.accumulation * config.model.context_length
-    seen = result.get("tokens_seen")
-    passes = f", {seen / about['tokens']['train']:.2g} times the training text" if seen else ""
-    return [
-        ("parameters", f"{about['n_parameters']:,}"),
-        ("vocabulary", f"{about['vocab_size']:,} tokens ({config.tokenizer})"),
-        ("text", f"{about['corpus']['bytes']:,} bytes, {about['bytes_per_token']:.2f} bytes per token"),
-        ("training tokens", f"{about['tokens']['train']:,}"),
-        ("held-out tokens", f"{about['tokens']['validation']:,}"),
-        ("tokens per step", f"{per_step:,}"),
-        ("tokens seen", f"{seen:,}{passes}" if seen else "–"),
-    ]
-
-
-def machine_rows(about: dict[str, Any], result: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    yield "machine", about["machine"]
-    yield "threads", str(about["threads"])
-    yield "precision", result.get("precision", "–")
-    yield "code version", about["code_version"]
-    yield "sha256 of the text", about["corpus"]["fingerprint"]
+def machine_rows(about: Mapping[str, Any], result: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Where and with what it was made, as far as it was noted."""
+    for name in ("machine", "threads", "code_version"):
+        if name in about:
+            yield name.replace("_", " "), str(about[name])
+    yield "precision", result.get("precision") or "–"
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:
+    """Two columns of text."""
     cells = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows)
     return f"<table>{cells}</table>"
 
 
-def settings(run: Run) -> str:
-    """Every setting, the seed among them, in three groups."""
-    config = run.config
-    own = [f for f in dataclasses.fields(config) if f.name not in ("model", "train")]
-    groups = [
-        ("Text", [(f.name, show(getattr(config, f.name))) for f in own]),
-        ("Model", [(f.name, show(getattr(config.model, f.name))) for f in dataclasses.fields(config.model)]),
-        ("Training", [(f.name, show(getattr(config.train, f.name))) for f in dataclasses.fields(config.train)]),
-    ]
-    return (
-        f'<p>Seed <b>{config.train.seed}</b>.</p><div class="groups">'
-        + "".join(f"<div><h3>{title}</h3>{table(rows)}</div>" for title, rows in groups)
-        + "</div>"
+def settings(config: Any) -> str:
+    """Every setting, a group for each dataclass inside the config, and the seed by itself."""
+    parts = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    inner = {name: value for name, value in parts.items() if dataclasses.is_dataclass(value)}
+    groups = {"Its own": {name: value for name, value in parts.items() if name not in inner}}
+    groups |= {
+        name.replace("_", " ").capitalize(): {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        for name, value in inner.items()
+    }
+    seeds = {values["seed"] for values in groups.values() if "seed" in values}
+    said = f"<p>Seed <b>{seeds.pop()}</b>.</p>" if len(seeds) == 1 else ""
+    columns = "".join(
+        f"<div><h3>{html.escape(title)}</h3>{table((n, show(v)) for n, v in values.items())}</div>"
+        for title, values in groups.items()
+        if values
     )
+    return f'{said}<div class="groups">{columns}</div>'
 
 
 def show(value: Any) -> str:
@@ -166,9 +192,10 @@ def show(value: Any) -> str:
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --soft: #5b6168; --paper: #fdfdfc; --card: #f3f3f0; --rule: #dcdcd6;
-  --training: #0072b2; --held-out: #c2560a; }
+  --line-0: #0072b2; --line-1: #c2560a; --line-2: #007a5a; --line-3: #a6487c; --line-4: #6b5b00; --line-5: #5b6168; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e6e3; --soft: #a3a8ae; --paper: #16181b; --card: #1f2226;
-  --rule: #353a40; --training: #56b4e9; --held-out: #f0a04b; } }
+  --rule: #353a40; --line-0: #56b4e9; --line-1: #f0a04b; --line-2: #3fc79a; --line-3: #e39bc4; --line-4: #d6c74a;
+  --line-5: #a3a8ae; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 60rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
@@ -187,8 +214,9 @@ h3 { font-size: .95rem; margin: 1rem 0 .4rem; color: var(--soft); font-weight: 6
 .chart .grid { stroke: var(--rule); }
 .chart .axis { stroke: var(--soft); }
 .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.curve.training { stroke: var(--training); } .curve.held-out { stroke: var(--held-out); }
-.dot.training { fill: var(--training); } .dot.held-out { fill: var(--held-out); }
+.line-0 { --line: var(--line-0); } .line-1 { --line: var(--line-1); } .line-2 { --line: var(--line-2); }
+.line-3 { --line: var(--line-3); } .line-4 { --line: var(--line-4); } .line-5 { --line: var(--line-5); }
+.curve { stroke: var(--line); } .dot { fill: var(--line); }
 figure { margin: 0 0 1rem; }
 pre { margin: .2rem 0 0; padding: .8rem 1rem; background: var(--card); border-radius: .5rem; white-space: pre-wrap;
   overflow-wrap: anywhere; font: .86rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
@@ -210,8 +238,8 @@ PAGE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<h1>A GPT trained on {name}</h1>
-<p class="lead">{parameters} parameters, at {scale} scale. Transformers from the Inside Out.</p>
+<h1>{title}</h1>
+<p class="lead">{lead}</p>
 <div class="cards">{cards}</div>
 {body}
 </body>

@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from insideout import files
 from insideout.errors import BadInput
@@ -21,6 +20,7 @@ from insideout.recipes.config import PretrainConfig, pretrain_config, to_dict
 from insideout.recipes.key import code_version
 from insideout.recipes.runs import Run
 from insideout.scales import Scale, scale
+from insideout.training.events import Event
 
 PARTIAL = ".partial-"
 
@@ -72,7 +72,7 @@ def finished(path: Path) -> bool:
     return (path / "config.json").is_file() and (path / "result.json").is_file()
 
 
-def recipe(name: str, on_event: Callable[[dict[str, Any]], None] | None = None) -> Run:
+def recipe(name: str, on_event: Callable[[Event], None] | None = None) -> Run:
     """The recipe's result at the present scale, trained if it is not stored yet, with the progress shown.
 
     Training that was stopped half way goes on where it was.

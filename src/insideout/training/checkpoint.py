@@ -1,38 +1,47 @@
 """A run on disk, such that there is no moment at which killing it loses more than the last few steps.
 
-    out/checkpoints/step-00000100/{model.safetensors, optimizer.safetensors, state.json}
+    out/checkpoints/step-00000100/
+        model.safetensors            what is trained (see weights.py)
+        optimizer.safetensors        the optimizers' means of it
+        average.safetensors          its average over the steps, where one is kept
+        source-00000.safetensors     what the source of the batches remembers, of each rank, if it has a memory
+        state.json                   the rest
 
 A checkpoint is written into a folder beside, forced to disk, and renamed: it is there whole or not at all.
 The last two are kept. Nothing is pickled, so loading one runs no code.
 
-Where several processes hold slices of the tensors (FSDP, tensor parallelism), each writes its own into a file of
-the folders model/ and optimizer/ instead (see shards.py); state.json then lists these files with their sizes. The
-folder must be one that all processes see.
+Where several processes hold slices of the tensors (FSDP, tensor parallelism), each writes its own into a file of the
+folders model/, optimizer/ and average/ instead (see shards.py). Whenever several processes write, state.json lists the
+files with their sizes, and the folder must be one that all of them see.
 """
 
-import errno
 import json
 import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from insideout.errors import BadInput
+from insideout.files import disk_trouble, sync_folder
 from insideout.training import shards
-from insideout.training.distributed import everyone, is_main, like
+from insideout.training.distributed import everyone, is_main, rank, world_size
+from insideout.training.weights import Base, fitting, load_model, model_tensors, trained_tensors
+
+__all__ = ["Checkpoint", "fitting", "load", "load_model", "model_tensors", "save"]
 
 FORMAT = "insideout checkpoint 1"
 NAME = re.compile(r"step-\d{8,}")
 PARTIAL = ".partial-"
+PARTS = ("model", "optimizer", "average")
 KEEP = 2
 
 
@@ -43,6 +52,8 @@ class Checkpoint:
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     state: dict[str, Any]
+    average: dict[str, Tensor] = field(default_factory=dict)
+    """The averaged weights; empty where none were kept."""
 
 
 def folder_of(out: Path, step: int) -> Path:
@@ -55,14 +66,22 @@ def save(
     model: nn.Module | Mapping[str, Tensor],
     optimizer_tensors: Mapping[str, Tensor],
     state: dict[str, Any],
+    *,
+    average: Mapping[str, Tensor] | None = None,
+    source: bytes | None = None,
 ) -> None:
     """Write a checkpoint, then remove all but the last two. A full disk is BadInput and leaves the old ones whole.
 
-    All processes call this together. Slices are written by each of them, whole tensors by the main one.
+    All processes call this together. Slices are written by each of them, whole tensors by the main one; `source`, what
+    `packed` made of this process's source of batches, by each.
     """
-    tensors = model_tensors(model) if isinstance(model, nn.Module) else dict(model)
+    tensors = trained_tensors(model) if isinstance(model, nn.Module) else dict(model)
+    parts = {"model": {name: tensor.detach() for name, tensor in tensors.items()}, "optimizer": optimizer_tensors}
+    if average is not None:
+        parts["average"] = average
     sliced = any(isinstance(tensor, DTensor) for tensor in tensors.values())
-    if not sliced and not is_main():
+    together = world_size() > 1 and (sliced or source is not None)
+    if not together and not is_main():
         return
     partial = folder.parent / f"{PARTIAL}{folder.name}"
 
@@ -72,24 +91,28 @@ def save(
             clean(folder.parent)
             partial.mkdir()
 
+    def write_whole_tensors() -> None:
+        if is_main() and not sliced:
+            for name, part in parts.items():
+                write(partial / f"{name}.safetensors", _serialised(part))
+        if source is not None:
+            write(partial / f"source-{rank():05d}.safetensors", source)
+
     def finish() -> None:
         if is_main():
-            files = {"files": _sizes(partial)} if sliced else {}
-            write(partial / "state.json", json.dumps({"format": FORMAT, **files, **state}, indent=1).encode())
-            _sync_folder(partial)
+            about = {"format": FORMAT, "files": _sizes(partial), **state}
+            write(partial / "state.json", json.dumps(about, indent=1).encode())
+            sync_folder(partial)
             _put_in_place(partial, folder)
 
+    do = everyone if together else (lambda work: work())
     try:
+        do(begin)
         if sliced:
-            everyone(begin)
-            shards.write(partial / "model", tensors)
-            shards.write(partial / "optimizer", optimizer_tensors)
-            everyone(finish)
-        else:
-            begin()
-            write(partial / "model.safetensors", _serialised(tensors))
-            write(partial / "optimizer.safetensors", _serialised(optimizer_tensors))
-            finish()
+            for name, part in parts.items():
+                shards.write(partial / name, part)
+        do(write_whole_tensors)
+        do(finish)
     except OSError as error:
         if is_main():
             shutil.rmtree(partial, ignore_errors=True)
@@ -99,25 +122,44 @@ def save(
 def load(folder: Path) -> Checkpoint:
     """Read a checkpoint, all tensors whole, in this process alone. Truncated, incomplete or foreign: BadInput."""
     state = load_state(folder)
-    if is_sliced(folder):
-        model, optimizer = (
-            {name: torch.empty_like(each, device="cpu") for name, each in shards.describe(folder / part).items()}
-            for part in ("model", "optimizer")
+    found: dict[str, dict[str, Tensor]] = {}
+    for part in PARTS:
+        if is_sliced(folder) and (folder / part).is_dir():
+            described = shards.describe(folder / part).items()
+            found[part] = {name: torch.empty_like(each, device="cpu") for name, each in described}
+            shards.read(folder / part, found[part], alone=True)
+        elif part != "average" or (folder / "average.safetensors").is_file():
+            try:
+                found[part] = safetensors.torch.load_file(folder / f"{part}.safetensors")
+            except (OSError, ValueError, SafetensorError) as error:
+                raise shards.damaged(folder, error) from error
+    return Checkpoint(found["model"], found["optimizer"], state, found.get("average", {}))
+
+
+def load_into(folder: Path, model: nn.Module, averaged: bool = False) -> None:
+    """Put the weights of a checkpoint into the model, to use it: those of the last step, or their average.
+
+    Raises BadInput for another model, for frozen weights other than those it was trained beside, and for an average
+    that was not kept.
+    """
+    found = load(folder)
+    check_base(folder, found.state, Base(model))
+    if averaged and not found.average:
+        raise BadInput(f"{folder} has no averaged weights: train with ema_half_life, or use the others.")
+    load_model(model, found.model | found.average if averaged else found.model)
+
+
+def check_base(folder: Path, state: Mapping[str, Any], base: Base) -> None:
+    """Are the frozen weights those that the checkpoint was trained beside? Older checkpoints hold them themselves."""
+    if "base" in state and state["base"] != base.fingerprint:
+        raise BadInput(
+            f"{folder} was trained with {'other' if base.fingerprint and state['base'] else 'more or fewer'} frozen "
+            "weights: give it the base model, and freeze the parts, that it began with."
         )
-        shards.read(folder / "model", model, alone=True)
-        shards.read(folder / "optimizer", optimizer, alone=True)
-        return Checkpoint(model, optimizer, state)
-    try:
-        model, optimizer = (
-            safetensors.torch.load_file(folder / name) for name in ("model.safetensors", "optimizer.safetensors")
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise shards.damaged(folder, error) from error
-    return Checkpoint(model, optimizer, state)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """What a checkpoint says about its run; of one in slices, that each file is there in its full length."""
+    """What a checkpoint says about its run; also that each file is there in its full length, where it lists them."""
     try:
         state = json.loads((folder / "state.json").read_bytes())
         if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
@@ -127,9 +169,54 @@ def load_state(folder: Path) -> dict[str, Any]:
             raise ValueError("its files are not those that were written")
     except BadInput:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise shards.damaged(folder, error) from error
     return state
+
+
+def packed(state: Mapping[str, Any]) -> bytes:
+    """What a source of batches remembers, as one file: its tensors, and its other values as JSON in the header.
+
+    Raises BadInput for a value that would not come back as it is: a tuple, a set, a dict whose keys are no strings.
+    """
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    values = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
+    for name, value in state.items():
+        if not isinstance(name, str) or not (name in tensors or comes_back(value)):
+            raise BadInput(
+                f"The source's state holds {name!r}, which is neither a tensor nor a value of JSON (numbers, strings, "
+                "lists, dicts with strings as keys): turn it into one."
+            )
+    contiguous = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+    return safetensors.torch.save(contiguous, metadata={"values": json.dumps(values)})
+
+
+def load_source(folder: Path) -> dict[str, Any] | None:
+    """What this process's source remembered, or None where none had a memory."""
+    files = sorted(folder.glob("source-*.safetensors"))
+    if not files:
+        return None
+    if len(files) != world_size():
+        raise BadInput(
+            f"The batches of {folder} came from a source with a memory, in {len(files)} processes: go on with as many."
+        )
+    try:
+        with safe_open(folder / f"source-{rank():05d}.safetensors", "pt") as file:
+            values = json.loads(file.metadata()["values"])
+            return values | {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError) as error:
+        raise shards.damaged(folder, error) from error
+
+
+def comes_back(value: Any) -> bool:
+    """Is this what JSON would give back of it, types and all?"""
+    if isinstance(value, dict):
+        return type(value) is dict and all(type(k) is str and comes_back(v) for k, v in value.items())
+    if isinstance(value, list):
+        return type(value) is list and all(comes_back(each) for each in value)
+    return type(value) in (str, int, float, bool, type(None))
 
 
 def is_sliced(folder: Path) -> bool:
@@ -149,36 +236,6 @@ def clean(checkpoints: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The model's own weights by name, not copies; one that is used under two names is there once, under the first."""
-    tensors: dict[str, Tensor] = {}
-    seen: set[Tensor] = set()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if tensor not in seen:
-            seen.add(tensor)
-            tensors[name] = tensor.detach()
-    return tensors
-
-
-def load_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy the weights into the model. A name or a shape that does not fit: BadInput, and nothing is copied."""
-    for name, tensor in fitting(model, tensors).items():
-        tensor.copy_(like(tensors[name], tensor))
-
-
-def fitting(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The model's own weights, if `tensors` has the same names and shapes; else BadInput."""
-    own = model_tensors(model)
-    odd = sorted(own.keys() ^ tensors.keys())
-    odd += [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
-    if odd:
-        raise BadInput(
-            f"The checkpoint is of another model: {odd[0]} is missing or of another shape "
-            f"({len(odd)} such in all). Use the settings that the run was started with."
-        )
-    return own
-
-
 def write(path: Path, data: bytes) -> None:
     """Write a file and force it to disk."""
     with path.open("wb") as file:
@@ -187,23 +244,13 @@ def write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def disk_trouble(error: OSError, where: Path) -> BadInput:
-    """The sentence for a file that cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return BadInput(
-            f"The disk is full: {where} could not be written. Free some space and go on with --resume; "
-            "what was saved before is whole."
-        )
-    return BadInput(f"{where} could not be written ({error.strerror or error}): choose another folder.")
-
-
 def _serialised(tensors: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()})
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    """The files of slices, with how many bytes each has."""
-    found = sorted(path for part in ("model", "optimizer") for path in (folder / part).glob("*"))
+    """The files of a checkpoint beside state.json, with how many bytes each has."""
+    found = sorted(folder.rglob("*.safetensors"))
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
 
 
@@ -212,7 +259,7 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     if folder.exists():
         _discard(folder)
     partial.rename(folder)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
     for old in _complete(folder.parent)[:-KEEP]:
         _discard(old)
 
@@ -230,11 +277,3 @@ def _discard(folder: Path) -> None:
     doomed = folder.with_name(f"{PARTIAL}old-{folder.name}")
     folder.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -4,10 +4,13 @@ Used from book/2-building-a-transformer on. Imports no torch, so that help texts
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from insideout.errors import BadInput
+
+MOST = 10**9
+"""No run has so many steps, and no batch so many examples."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class TrainConfig:
     steps: int = 2000
     """How many times the weights are updated."""
     batch_size: int = 32
-    """Sequences in one forward pass, on each device; with parallel tensor, on all of them together."""
+    """Examples in one forward pass, on each device; with parallel tensor, on all of them together."""
     accumulation: int = 1
     """Forward passes whose gradients are added up before one update."""
     lr: float = 1e-3
@@ -45,42 +48,98 @@ class TrainConfig:
     compile: bool = False
     """Compile the model with torch.compile: slow to start, faster from then on."""
     parallel: Literal["ddp", "fsdp", "tensor"] = "ddp"
-    """Under torchrun, each device has a copy of the model (ddp), slices of weights (fsdp) or some heads (tensor)."""
+    """Under torchrun, each device has a copy of the model (ddp), slices of weights (fsdp) or of layers (tensor)."""
     eval_every: int = 100
     """Steps between measurements on held-out data. 0: only after the last step."""
     checkpoint_every: int = 500
     """Steps between checkpoints. 0: only after the last step and on Ctrl-C."""
     early_stop_patience: int = 0
     """Stop after this many measurements on held-out data without a new best. 0: never."""
+    ema_half_life: float = 0.0
+    """Keep an average of the weights in which those of so many steps ago count half. 0: none."""
     checkpoint_activations: bool = False
     """Recompute activations in the backward pass instead of keeping them: less memory, about a third slower."""
     seed: int = 0
     """Decides the batches and the dropout of every step."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("steps", "batch_size", "accumulation"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
+            self._require(name, 1 <= getattr(self, name) <= MOST, f"at least 1, and at most {MOST:,}")
         for name in ("lr", "muon_lr"):
-            value = getattr(self, name)
-            self._require(name, math.isfinite(value) and value > 0, "a finite number above 0")
+            self._require(name, getattr(self, name) > 0, "above 0")
         self._require("min_lr", 0 <= self.min_lr <= self.lr, f"between 0 and lr ({self.lr})")
         self._require("warmup_steps", 0 <= self.warmup_steps <= self.steps, f"between 0 and steps ({self.steps})")
-        for name in ("weight_decay", "clip"):
-            value = getattr(self, name)
-            self._require(name, math.isfinite(value) and value >= 0, "a finite number, at least 0")
+        for name in ("weight_decay", "clip", "ema_half_life"):
+            self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("beta1", "beta2"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1")
-        for name in ("eval_every", "checkpoint_every", "early_stop_patience", "seed"):
-            self._require(name, getattr(self, name) >= 0, "at least 0")
-        choices = {
-            "decay": ("cosine", "linear"),
-            "optimizer": ("adamw", "muon"),
-            "precision": ("auto", "float32", "bfloat16", "float16"),
-            "parallel": ("ddp", "fsdp", "tensor"),
-        }
-        for name, allowed in choices.items():
-            self._require(name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))
+        for name in ("eval_every", "checkpoint_every", "early_stop_patience"):
+            self._require(name, 0 <= getattr(self, name) <= MOST, f"at least 0, and at most {MOST:,}")
+        self._require("seed", 0 <= self.seed < 2**64, "at least 0 and less than 2**64")
 
     def _require(self, name: str, holds: bool, what: str) -> None:
         if not holds:
             raise BadInput(f"{name} is {getattr(self, name)}; it must be {what}.")
+
+
+Settings = TypeVar("Settings")
+
+
+def check_types(settings: Any) -> None:
+    """Does every field of a dataclass hold what its annotation says? BadInput names the first that does not.
+
+    Knows int, float (also given as an int, and finite), bool, str, Literal, lists and dicts of these, and None.
+    """
+    for name, kind in get_type_hints(type(settings)).items():
+        if not fits(getattr(settings, name), kind):
+            raise BadInput(f"{name} is {str(getattr(settings, name))[:80]}; it must be {described(kind)}.")
+
+
+def read_as(kind: type[Settings], values: Any, where: str) -> Settings:
+    """The dataclass whose fields a JSON object holds. Raises BadInput, naming `where`, for anything else."""
+    if not isinstance(values, dict):
+        raise BadInput(f"{where} is {str(values)[:80]}; it must be an object with the fields of {kind.__name__}.")
+    hints = get_type_hints(kind)
+    known = {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(kind)}  # type: ignore[arg-type]
+    for name in values.keys() - known.keys():
+        raise BadInput(f"{where} has {name}, which this version of the library does not know.")
+    for name, needed in known.items():
+        if needed and name not in values:
+            raise BadInput(f"{where} lacks {name}.")
+        if name in values and not fits(values[name], hints[name]):
+            raise BadInput(f"{where} has {name} {str(values[name])[:80]}; it must be {described(hints[name])}.")
+    try:
+        return kind(**values)
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from error
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Is the value of the type? A bool is no number, an int is a float too, and floats are finite."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return type(value) is str and value in inner
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
+    if origin is list:
+        return isinstance(value, list) and all(fits(each, inner[0]) for each in value)
+    if inner:  # a union
+        return any(fits(value, each) for each in inner)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return value is None if kind is type(None) else isinstance(value, kind)
+
+
+def described(kind: Any) -> str:
+    """A type for a sentence."""
+    words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "none"}
+    if kind in words:
+        return words[kind]
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    if get_origin(kind) in (dict, list):
+        return f"a {get_origin(kind).__name__}, each {described(get_args(kind)[-1])}"
+    return " or ".join(described(each) for each in get_args(kind))

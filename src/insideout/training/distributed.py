@@ -3,8 +3,9 @@
                 keeps on each device           computes on each device      exchanges
     ddp         the whole model                its own batch                gradients
     fsdp        a slice of every weight        its own batch                weights, layer by layer, and gradients
-    tensor      a slice of every matrix        its heads, the same batch    activations (see tensor_parallel.py)
+    tensor      a slice of every matrix        its share of the same batch  activations
 
+How a model is cut for "tensor" is its own affair: it brings a method `split(device, n_ranks)`.
 DDP and FSDP2 give the mean over ranks of each rank's gradient; the loop turns that mean into the gradient of the
 loss per token over all ranks (see loop.py). With one process every function here does nothing.
 Taught in book/2-building-a-transformer/07_training.md. Sources: Li et al. 2020 (DDP); Zhao et al. 2023 (FSDP).
@@ -13,6 +14,7 @@ Taught in book/2-building-a-transformer/07_training.md. Sources: Li et al. 2020 
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -91,15 +93,38 @@ def everyone(work: Callable[[], None]) -> None:
 
 
 def same_everywhere(batch: Any) -> Any:
-    """Rank 0's numbers in the tensors of a batch, which may lie in tuples, lists and dicts; shapes must agree."""
+    """Rank 0's numbers in the tensors of a batch; shapes must agree."""
+    for tensor in tensors_of(batch):
+        dist.broadcast(tensor, src=0)
+    return batch
+
+
+def tensors_of(batch: Any) -> Iterator[Tensor]:
+    """The tensors of a batch, which may lie in tuples, lists, dicts and dataclasses."""
     if isinstance(batch, Tensor):
-        dist.broadcast(batch, src=0)
+        yield batch
     elif isinstance(batch, tuple | list):
         for part in batch:
-            same_everywhere(part)
+            yield from tensors_of(part)
     elif isinstance(batch, dict):
-        for part in batch.values():
-            same_everywhere(part)
+        yield from tensors_of(tuple(batch.values()))
+    elif is_dataclass(batch):
+        yield from tensors_of(tuple(getattr(batch, field.name) for field in fields(batch)))
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """The batch with its tensors on the device; they may lie in tuples, lists, dicts and dataclasses."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, tuple | list):
+        parts = [to_device(part, device) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    if isinstance(batch, dict):
+        return {key: to_device(part, device) for key, part in batch.items()}
+    if hasattr(batch, "to"):
+        return batch.to(device)
+    if is_dataclass(batch) and not isinstance(batch, type):
+        return replace(batch, **{f.name: to_device(getattr(batch, f.name), device) for f in fields(batch) if f.init})
     return batch
 
 
@@ -121,6 +146,16 @@ def shard(model: nn.Module, device: torch.device) -> None:
             for block in module:
                 fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
+
+
+def forget_gathered(model: nn.Module) -> None:
+    """FSDP2 may still hold whole weights from the last forward pass: after the slices were changed, gather anew."""
+    if world_size() > 1:
+        from torch.distributed.fsdp import FSDPModule
+
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
 
 
 def replicate(model: nn.Module, device: torch.device) -> nn.Module:

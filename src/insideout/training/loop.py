@@ -1,4 +1,4 @@
-"""The training loop, for any model and any loss.
+"""The training loop, for any model and any objective.
 
     gradient of a step = (Σ over micro steps and ranks of ∇ loss_sum) / (Σ of count)
 
@@ -8,123 +8,151 @@ run that was killed and resumed is the run that was never stopped, bit for bit o
 Used from book/2-building-a-transformer on.
 """
 
-import dataclasses
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from insideout.errors import BadInput
 from insideout.training import checkpoint, distributed, precision
 from insideout.training.config import TrainConfig
+from insideout.training.distributed import data_rank, to_device
+from insideout.training.ema import Average
+from insideout.training.events import Event, Measured, Note, Started, Step
 from insideout.training.interrupt import Interrupted, catching_signals
-from insideout.training.metrics import MetricsFile
+from insideout.training.invariants import refuse_non_finite
+from insideout.training.metrics import Metric, MetricsFile
+from insideout.training.objective import BatchFunction, LossFunction, Objective, Source, StepState, Sums, measured
 from insideout.training.optimizers import Optimizers
-from insideout.training.resume import TrainResult, check_folder, restore, start_folder, step_seed
+from insideout.training.resume import (
+    Place,
+    TrainResult,
+    check_folder,
+    own_randomness,
+    restore,
+    save,
+    seed_all,
+    start_folder,
+    step_seed,
+)
 from insideout.training.schedule import learning_rate
+from insideout.training.weights import Base
 
 __all__ = ["Interrupted", "TrainResult", "train"]
+
+Validate = Callable[[nn.Module], float | Mapping[str, float]]
 
 
 def train(
     model: nn.Module,
-    loss_fn: Callable[[nn.Module, Any], tuple[Tensor, Any]],
-    batch_at: Callable[[int, int], Any],
+    objective: Objective | LossFunction,
+    batches: Source | BatchFunction,
     config: TrainConfig,
     *,
     out: Path,
-    validate: Callable[[nn.Module], float] | None = None,
-    on_event: Callable[[dict[str, Any]], None] | None = None,
+    validate: Validate | None = None,
+    on_event: Callable[[Event], None] | None = None,
     resume: bool = False,
     device: str | torch.device = "cpu",
 ) -> TrainResult:
     """Update `model` in place, config.steps times; write out/metrics.jsonl and out/checkpoints.
 
-    `batch_at(step, micro_step)` gives a batch of tensors (steps count from 0; under torchrun it should differ by
-    `distributed.data_rank(config.parallel)`); `loss_fn(model, batch)` gives (sum of the losses, how many there were).
-    `on_event` gets each record of the metrics. Raises Interrupted on Ctrl-C, BadInput on a directory in use, a
-    checkpoint that does not fit, a full disk or a loss that is not finite.
+    `objective` is a loss, or a loss with its metrics and checks (objective.py). `batches(step, micro_step)` gives a
+    batch of tensors, steps counted from 0, or is a `Source`; under torchrun batches should differ by
+    `distributed.data_rank(config.parallel)`. `validate(model)` gives the loss on held-out data, or several numbers by
+    name. `on_event` is told what happens (events.py), on the main process. Random numbers drawn elsewhere are not
+    disturbed. Raises Interrupted on Ctrl-C, and BadInput on a directory in use, a checkpoint that does not fit, a full
+    disk, a loss that is not finite or not what a loss must be, and a check that fails.
     """
     check_folder(out, resume)
+    if config.early_stop_patience and validate is None:
+        raise BadInput(
+            "early_stop_patience is set, and nothing is measured on held-out data: give validate, or unset it."
+        )
+    objective = objective if isinstance(objective, Objective) else Objective(objective)
+    shown = shown_by(objective, config)
+    source = batches if isinstance(batches, Source) else None
+    batch_at: BatchFunction = batches if source is None else source.batch_at  # type: ignore[assignment]
     device = distributed.start(device)
     model.to(device)
-    if config.checkpoint_activations:
-        if not hasattr(model, "checkpoint_activations"):
-            raise BadInput(f"{type(model).__name__} cannot recompute activations: unset checkpoint_activations.")
-        model.checkpoint_activations = True  # type: ignore[assignment]
-    many = distributed.world_size() > 1
-    if many and config.parallel == "fsdp":
-        distributed.shard(model, device)
-    if many and config.parallel == "tensor":
-        if not hasattr(model, "split"):
-            raise BadInput(f"{type(model).__name__} cannot be split by heads: choose parallel fsdp or ddp.")
-        model.split(device, distributed.world_size())  # type: ignore[operator]
-    optimizers = Optimizers(model, config)
-    scale = precision.LossScale("float32")
-    result = TrainResult()
+    join(model, config, device)
+    average = Average(model, config.ema_half_life) if config.ema_half_life else None
+    place = Place(model, Base(model), Optimizers(model, config), average, source)
+    result, scale = TrainResult(), precision.LossScale("float32")
     saved = checkpoint.latest(out) if resume else None
     if saved is not None:
-        result, scale = restore(saved, model, optimizers, config)
+        result, scale = restore(saved, place, config)
     else:
         chosen = precision.choose(config.precision, device)
         [slower] = distributed.total([float(chosen == "float32")], device)  # all ranks use the same format
         result.precision = "float32" if slower else chosen
         scale = precision.LossScale(result.precision)
-    runner: nn.Module = distributed.replicate(model, device) if many and config.parallel == "ddp" else model
+    runner: nn.Module = model
+    if distributed.world_size() > 1 and config.parallel == "ddp":
+        runner = distributed.replicate(model, device)
     if config.compile:
         runner = torch.compile(runner)  # type: ignore[assignment]
 
-    def save() -> None:
-        if metrics is not None:
-            metrics.sync()
-        state: dict[str, Any] = {"result": dataclasses.asdict(result), "config": dataclasses.asdict(config)}
-        state["data_ranks"] = distributed.data_ranks(config.parallel)
-        state["loss_scale"] = {"value": scale.value, "good": scale.good}
-        checkpoint.save(checkpoint.folder_of(out, result.step), model, optimizers.tensors(), state)
+    def tell(event: Event) -> None:
+        if on_event is not None and distributed.is_main():
+            with contextlib.suppress(BrokenPipeError):  # who listened has left, as in `… | head`: go on without
+                on_event(event)
 
     metrics = None
     if distributed.is_main():
         start_folder(out)
         metrics = MetricsFile(out / "metrics.jsonl", result.step)
     distributed.barrier()
+    tell(Started(result.step, config.steps, shown))
+    if why := nothing_to_do(result, config):
+        tell(Note(why))
+    for check in objective.checks:
+        check(StepState(model, result.step))
     began = time.perf_counter() - result.seconds
     saved_step = result.step if saved is not None else -1
     try:
-        with catching_signals() as signalled:
+        with catching_signals() as signalled, own_randomness(device), memory_trouble():
             while result.step < config.steps and not result.stopped_early:
                 step_began = time.perf_counter()
                 lr = learning_rate(result.step, config)
-                optimizers.set_lr(lr)
-                loss, count, asked = accumulate(
-                    runner, loss_fn, batch_at, config, result, scale, device, lambda: bool(signalled)
+                place.optimizers.set_lr(lr)
+                sums, asked = accumulate(
+                    runner, objective, batch_at, config, result, scale, device, lambda: bool(signalled)
                 )
-                norm = distributed.gradient_norm(optimizers.names, config.clip)
-                refuse_non_finite(loss, norm, result, lr, scale, saved_step)
+                loss = sums.loss / sums.count
+                norm = distributed.gradient_norm(place.optimizers.names, config.clip)
+                refuse_non_finite(loss, norm, result.step + 1, lr, scale, saved_step)
                 if math.isfinite(norm):
-                    optimizers.step()
+                    place.optimizers.step()
+                result.step, result.loss = result.step + 1, loss
+                if average is not None:
+                    average.update(result.step)
+                found = sums.means()
+                for check in objective.checks:
+                    check(StepState(model, result.step, loss, norm, lr, found))
                 scale.update(math.isfinite(norm))
-                optimizers.zero_grad()
-                result.step += 1
-                result.loss = loss
-                seconds = time.perf_counter() - step_began
-                record = {
-                    "step": result.step, "loss": loss, "lr": lr, "tokens_per_second": count / seconds,
-                    "gradient_norm": norm if math.isfinite(norm) else None,
-                }  # fmt: skip
+                place.optimizers.zero_grad()
+                speed = sums.count / (time.perf_counter() - step_began)
+                values = {"loss": loss, "lr": lr, f"{objective.counted}_per_second": speed, "gradient_norm": norm}
+                values |= found
                 last = result.step == config.steps
+                looked: dict[str, float] = {}
                 if validate is not None and (last or due(result.step, config.eval_every)):
-                    record["validation_loss"] = evaluate(validate, model, result, config, device)
-                result.seconds = record["seconds"] = time.perf_counter() - began
+                    looked = evaluate(validate, model, average, objective, result, config, device)
+                result.seconds = time.perf_counter() - began
                 if metrics is not None:
-                    metrics.write(record)
-                    if on_event is not None:
-                        on_event(record)
+                    metrics.write({"step": result.step, **values, **looked, "seconds": result.seconds})
+                tell(Step(result.step, loss, result.seconds, finite(values)))
+                if looked:
+                    tell(Measured(result.step, finite(looked)))
                 if asked or last or result.stopped_early or due(result.step, config.checkpoint_every):
-                    save()
+                    if metrics is not None:
+                        metrics.sync()
+                    save(out, place, result, config, scale)
                     saved_step = result.step
                 if asked and not last:
                     raise Interrupted(result.step, out)
@@ -135,92 +163,147 @@ def train(
     return result
 
 
+def shown_by(objective: Objective, config: TrainConfig) -> tuple[Metric, ...]:
+    """Every number that the run may give: with an average of the weights, what it measures as well."""
+    shown = {metric.name: metric for metric in objective.shown}
+    averaged = [metric.of_average() for metric in objective.shown] if config.ema_half_life else []
+    return tuple(({metric.name: metric for metric in averaged} | shown).values())
+
+
+def join(model: nn.Module, config: TrainConfig, device: torch.device) -> None:
+    """Prepare the model for how it is trained: activations recomputed, cut over processes, or the same on all."""
+    if config.checkpoint_activations:
+        if not hasattr(model, "checkpoint_activations"):
+            raise BadInput(f"{type(model).__name__} cannot recompute activations: unset checkpoint_activations.")
+        model.checkpoint_activations = True  # type: ignore[assignment]
+    if distributed.world_size() == 1:
+        return
+    if config.parallel == "fsdp":
+        distributed.shard(model, device)
+    elif config.parallel == "tensor":
+        if not hasattr(model, "split"):
+            raise BadInput(f"{type(model).__name__} has no method split: choose parallel fsdp or ddp.")
+        model.split(device, distributed.world_size())  # type: ignore[operator]
+    else:
+        distributed.same_weights(model)
+
+
+def nothing_to_do(result: TrainResult, config: TrainConfig) -> str:
+    """Why a resumed run makes no step, in a sentence; or ""."""
+    if result.stopped_early:
+        return (
+            f"The run stopped early at step {result.step:,}, after {result.evaluations_without_best} measurements "
+            "without a new best: to go on, raise early_stop_patience or steps."
+        )
+    if result.step >= config.steps:
+        return f"The run has made all its steps, {result.step:,}: to go on, raise steps."
+    return ""
+
+
 def accumulate(
     runner: nn.Module,
-    loss_fn: Callable[[nn.Module, Any], tuple[Tensor, Any]],
-    batch_at: Callable[[int, int], Any],
+    objective: Objective,
+    batch_at: BatchFunction,
     config: TrainConfig,
     result: TrainResult,
     scale: precision.LossScale,
     device: torch.device,
     interrupted: Callable[[], bool],
-) -> tuple[float, float, bool]:
-    """Leave the step's gradient in the parameters; give (mean loss, count, was Ctrl-C pressed on any rank)."""
+) -> tuple[Sums, bool]:
+    """Leave the step's gradient in the parameters; give the sums over all ranks, and if Ctrl-C was pressed on any."""
     runner.train()
-    loss_sum, count, unit = 0.0, 0.0, 1.0
+    sums, unit = Sums(objective), 1.0
     ranks, data_ranks = distributed.world_size(), distributed.data_ranks(config.parallel)
     for micro_step in range(config.accumulation):
-        torch.manual_seed(step_seed(config.seed, result.step, micro_step, distributed.data_rank(config.parallel)))
+        seed_all(step_seed(config.seed, result.step, micro_step, data_rank(config.parallel)))
         batch = to_device(batch_at(result.step, micro_step), device)
         if data_ranks < ranks:
             batch = distributed.same_everywhere(batch)
         with distributed.gradient_sync(runner, now=micro_step == config.accumulation - 1):
             with precision.autocast(result.precision, device):
-                part_sum, part_count = loss_fn(runner, batch)
+                loss, count = sums.add(objective.loss(runner, batch))
             if micro_step == 0:  # a first guess at the divisor keeps the numbers near 1; mended exactly below
-                [unit] = distributed.total([float(part_count)], device)
+                [unit] = distributed.total([count], device)
                 unit = unit / ranks or 1.0
-            (part_sum * (scale.value / unit)).backward()  # type: ignore[no-untyped-call]
-        loss_sum += float(part_sum.detach())
-        count += float(part_count)
-    loss_sum, count, asked = distributed.total([loss_sum, count, float(interrupted())], device)
-    if count == 0:
-        raise BadInput(f"No token of step {result.step + 1} has a loss: every target in its batches is masked.")
-    # ranks: DDP and FSDP gave the mean over them, not the sum; with tensor parallelism each of them counted all tokens.
-    factor = unit * ranks / (count * scale.value)
+            (loss * (scale.value / unit)).backward()  # type: ignore[no-untyped-call]
+    asked, *totals = distributed.total([float(interrupted()), *sums.as_list()], device)
+    sums.replace(totals)
+    if sums.count == 0:
+        raise BadInput(
+            f"Step {result.step + 1} has no {objective.counted} to learn from: every target in its batches is masked."
+        )
+    # ranks: DDP and FSDP gave the mean over them, not the sum; with "tensor" each of them counted everything.
+    factor = unit * ranks / (sums.count * scale.value)
     if factor != 1:
         for parameter in runner.parameters():
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
-    return loss_sum / count, count * data_ranks / ranks, asked > 0
+    if data_ranks < ranks:
+        sums.replace([total * data_ranks / ranks for total in sums.as_list()])
+    return sums, asked > 0
 
 
 def evaluate(
-    validate: Callable[[nn.Module], float],
+    validate: Validate,
     model: nn.Module,
+    average: Average | None,
+    objective: Objective,
     result: TrainResult,
     config: TrainConfig,
     device: torch.device,
-) -> float:
-    """The loss on held-out data, with dropout off; decides whether to stop early."""
+) -> dict[str, float]:
+    """What held-out data say, with dropout off, also of the averaged weights; decides whether to stop early."""
     model.eval()
     with torch.no_grad(), precision.autocast(result.precision, device):
-        loss = float(validate(model))
+        found = measured(validate(model), objective)
+        if average is not None:
+            with average.in_use():
+                found |= {f"ema_{name}": value for name, value in measured(validate(model), objective).items()}
     model.train()
-    result.validation_loss = loss
-    if result.best_validation_loss is None or loss < result.best_validation_loss:
-        result.best_validation_loss, result.evaluations_without_best = loss, 0
+    result.measured = finite(found)
+    judged, patience = found.get(objective.judged_by), config.early_stop_patience
+    if judged is None:
+        if patience:
+            raise BadInput(
+                f"early_stop_patience is set, and {objective.judged_by}, which it looks at, is not measured."
+            )
+        return found
+    if not math.isfinite(judged):
+        raise BadInput(f"At step {result.step} {objective.judged_by} is {judged}: the run has diverged. Lower lr.")
+    if result.best is None or is_better(judged, result.best, objective):
+        result.best, result.evaluations_without_best = judged, 0
     else:
         result.evaluations_without_best += 1
-    patience = config.early_stop_patience
     result.stopped_early = patience > 0 and result.evaluations_without_best >= patience
-    return loss
+    return found
 
 
-def refuse_non_finite(
-    loss: float, norm: float, result: TrainResult, lr: float, scale: precision.LossScale, saved_step: int
-) -> None:
-    """Stop before a NaN reaches the weights. With float16 an overflowing gradient is expected and skipped."""
-    if math.isfinite(loss) and (math.isfinite(norm) or (scale.active and scale.value > 1e-3)):
-        return
-    what = f"The loss is {loss}" if not math.isfinite(loss) else f"The gradient's norm is {norm}"
-    where = f"; the checkpoint of step {saved_step} is kept" if saved_step > 0 else ""
-    raise BadInput(
-        f"{what} at step {result.step + 1}: the run has diverged. Start again with a lower lr (it was {lr:.3g}), "
-        f"more warmup_steps or precision float32{where}."
-    )
+def is_better(value: float, best: float, objective: Objective) -> bool:
+    """Has the judged number moved the right way?"""
+    name = objective.judged_by.removeprefix("ema_")
+    [metric] = [metric for metric in objective.shown if metric.name == name]
+    return value > best if metric.better == "higher" else value < best
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """Without those that are not."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
-    """Move the tensors of a batch, which may lie in tuples, lists and dicts."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, tuple | list):
-        return type(batch)(to_device(part, device) for part in batch)
-    if isinstance(batch, dict):
-        return {key: to_device(part, device) for key, part in batch.items()}
-    return batch
+@contextlib.contextmanager
+def memory_trouble() -> Iterator[None]:
+    """Say in one sentence that the memory does not suffice."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not full and not any(words in str(error) for words in ("t allocate memory", "not enough memory")):
+            raise
+        raise BadInput(
+            "A step does not fit into this machine's memory: make batch_size smaller, and accumulation larger by the "
+            f"same factor, or set checkpoint_activations ({str(error).splitlines()[0][:120]})."
+        ) from error

@@ -4,14 +4,15 @@
     Muon    m ← 0.95m + 0.05g     w ← w - lr·wd·w - lr·√max(1, rows/columns) · orthogonal(0.05g + 0.95m)
 
 Muon replaces the update of a hidden matrix by the nearest matrix whose singular values are all about 1, so that
-no direction is left behind. Embeddings, heads and vectors are not such maps; they stay with AdamW.
+no direction is left behind. Embeddings, heads and vectors are not such maps; they stay with AdamW. Which parameter is
+what, a module says by a method `parameter_roles()`; `roles` is what holds where none does.
 Used from book/2-building-a-transformer on. Sources: Loshchilov and Hutter 2019; Jordan 2024, "Muon: an optimizer
 for hidden layers in neural networks".
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -21,7 +22,8 @@ from insideout.errors import BadInput
 from insideout.training.config import TrainConfig
 from insideout.training.distributed import like, whole
 
-HEADS = ("head", "lm_head", "output_head", "unembedding")
+Role = Literal["hidden", "decayed", "undecayed"]
+"""hidden: a matrix between hidden layers, for Muon, and decayed; decayed and undecayed: for AdamW."""
 
 
 def orthogonalise(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Tensor, "N R C"]:
@@ -89,12 +91,20 @@ class Optimizers:
         }
         if not self.names:
             raise BadInput("The model has no trainable parameter: unfreeze at least one.")
-        hidden, decayed, kept = parameter_groups(model)
-        if config.optimizer == "adamw":
-            hidden, decayed = [], hidden + decayed
+        of: dict[Role, list[Tensor]] = {"hidden": [], "decayed": [], "undecayed": []}
+        role = roles(model)
+        for parameter, name in self.names.items():
+            of[role[name]].append(parameter)
+        hidden = of["hidden"] if config.optimizer == "muon" else []
+        if config.optimizer == "muon" and not hidden:
+            raise BadInput(
+                f"optimizer is muon, and {type(model).__name__} has no hidden matrix to train: choose adamw, or give "
+                "it a method parameter_roles."
+            )
+        decayed = of["decayed"] if hidden else of["hidden"] + of["decayed"]
         groups = [
             {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": kept, "weight_decay": 0.0},
+            {"params": of["undecayed"], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         self.parts: list[torch.optim.Optimizer] = []
@@ -128,28 +138,45 @@ class Optimizers:
             for quantity, value in state.items()
         }
 
-    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+    def without_state(self) -> list[str]:
+        """The parameters that have none yet, since no gradient ever reached them."""
+        moved = {parameter for part in self.parts for parameter, state in part.state.items() if state}
+        return sorted(name for parameter, name in self.names.items() if parameter not in moved)
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], without_state: Collection[str] = ()) -> None:
         """Put back what `tensors` gave, in place of the present state."""
-        for key, place in self.blank(tensors).items():
+        for key, place in self.blank(tensors, without_state).items():
             place.copy_(like(tensors[key], place))
 
-    def blank(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def blank(self, tensors: Mapping[str, Tensor], without_state: Collection[str] = ()) -> dict[str, Tensor]:
         """Replace the present state by zeros of these names and shapes, and give them, to be filled in place.
 
-        Of `tensors` only names and shapes count. BadInput, and nothing replaced, when one does not fit.
+        Of `tensors` only names and shapes count. BadInput, and nothing replaced, when one does not fit or is missing;
+        only the parameters named in `without_state` may have none.
         """
         owner = {p: part for part in self.parts for group in part.param_groups for p in group["params"]}
         parameters = {name: parameter for parameter, name in self.names.items()}
+        needed = {
+            f"{name}/{quantity}"
+            for name, parameter in parameters.items()
+            if name not in without_state
+            for quantity in quantities(owner[parameter])
+        }
         found: list[tuple[str, Tensor, str]] = []
         for key, value in tensors.items():
             name, _, quantity = key.rpartition("/")
             if name not in parameters:
-                raise BadInput(f"The optimizer's state has {key}, but the model has no parameter {name}.")
+                raise BadInput(f"The optimizer's state has {key}, but the model trains no parameter {name}.")
             parameter = parameters[name]
-            expected = ("momentum",) if isinstance(owner[parameter], Muon) else ("step", "exp_avg", "exp_avg_sq")
-            if quantity not in expected or (quantity != "step" and value.shape != parameter.shape):
+            shape = () if quantity == "step" else parameter.shape
+            if quantity not in quantities(owner[parameter]) or value.shape != shape or not value.is_floating_point():
                 raise BadInput(f"The optimizer's state {key} {tuple(value.shape)} does not fit this optimizer.")
             found.append((key, parameter, quantity))
+        if missing := sorted(needed - tensors.keys()):
+            raise BadInput(
+                f"The optimizer's state lacks {missing[0]} ({len(missing)} such in all): the checkpoint is damaged. "
+                "Remove its folder to go on from the one before it."
+            )
         for part in self.parts:
             part.state.clear()
         blank: dict[str, Tensor] = {}
@@ -162,19 +189,42 @@ class Optimizers:
         return blank
 
 
-def parameter_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """The trainable parameters as (hidden matrices, other decayed ones, not decayed ones)."""
+def quantities(part: torch.optim.Optimizer) -> tuple[str, ...]:
+    """What an optimizer remembers of each parameter."""
+    return ("momentum",) if isinstance(part, Muon) else ("step", "exp_avg", "exp_avg_sq")
+
+
+def roles(model: nn.Module) -> dict[str, Role]:
+    """The role of each parameter, by name.
+
+    A module may say it of the parameters below it, by a method `parameter_roles() -> {name: role}`, its names counted
+    from itself; what a module says goes before what one inside it says. Of the others, vectors and embeddings are
+    undecayed, the matrices of a layer in an nn.ModuleList are hidden, and the rest (heads, projections into and out of
+    the model) are decayed. Raises BadInput for a name or a role that is not there.
+    """
+    found: dict[str, Role] = {}
     embeddings = {p for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
-    hidden: list[Tensor] = []
-    decayed: list[Tensor] = []
-    kept: list[Tensor] = []
+    layers = {
+        parameter
+        for module in model.modules()
+        if isinstance(module, nn.ModuleList)
+        for parameter in module.parameters()
+    }
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
         if parameter.ndim < 2 or parameter in embeddings:
-            kept.append(parameter)
-        elif parameter.ndim == 2 and not set(name.split(".")) & set(HEADS):
-            hidden.append(parameter)
+            found[name] = "undecayed"
         else:
-            decayed.append(parameter)
-    return hidden, decayed, kept
+            found[name] = "hidden" if parameter.ndim == 2 and parameter in layers else "decayed"
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    for path, module in reversed(list(model.named_modules())):  # from the inside out
+        if hasattr(module, "parameter_roles"):
+            own = dict(module.named_parameters(remove_duplicate=False))
+            for name, role in module.parameter_roles().items():
+                if name not in own or role not in get_args(Role) or (role == "hidden" and own[name].ndim != 2):
+                    raise BadInput(
+                        f"{type(module).__name__}{f' at {path}' if path else ''} says that its parameter {name} is "
+                        f"{role}: it must be one of its parameters, and " + ", ".join(get_args(Role)) + " (hidden for "
+                        "matrices alone)."
+                    )
+                found[names[own[name]]] = role
+    return found
