@@ -36,7 +36,7 @@ MAY_CHANGE = ("corpus", "device", "sample_prompt", "sample_tokens", "validation_
 """Settings a resumed run may change; the corpus only in name, and of `train` the loop checks what may."""
 
 METRICS = (
-    Metric("loss", "training", unit="nats per token", section="Loss"),
+    Metric("loss", "training loss", unit="nats per token", section="Loss"),
     Metric(
         "validation_loss", "held-out loss", unit="nats per token", section="Loss",
         words="Training loss is the mean over each step's batch; held-out loss is over the same part of the text each "

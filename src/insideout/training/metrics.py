@@ -79,14 +79,18 @@ def of_every_run(counted: str) -> tuple[Metric, ...]:
 
 
 def together(own: tuple[Metric, ...], counted: str) -> tuple[Metric, ...]:
-    """The loop's metrics and a stage's; one that has a name of the loop's replaces it. Two of one name: BadInput."""
+    """The losses, a stage's metrics, and what else the loop measures; a stage's own word goes before the loop's.
+
+    Raises BadInput where two have one name.
+    """
     names = [metric.name for metric in own]
     for name in names:
         if names.count(name) > 1 or name in RESERVED:
             raise BadInput(f"Two numbers of a record would be called {name}: give the metric another name.")
     ours = {metric.name: metric for metric in of_every_run(counted)}
     theirs = {metric.name: metric for metric in own}
-    return tuple((ours | theirs).values())
+    losses = {name: ours[name] for name in ("loss", "validation_loss")}
+    return tuple(theirs.get(name, metric) for name, metric in (losses | theirs | ours).items())
 
 
 class MetricsFile:
