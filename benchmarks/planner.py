@@ -1,8 +1,10 @@
 """The planner against measurement, and against published runs.
 
 Memory: for each configuration the formula's peak beside what torch's CPU allocator counted while the library's own loop
-trained it, on one device, and on two that know of each other through gloo. Time: predicted over published device hours.
-It measures bytes, not seconds, so it may run beside other work. Writes benchmarks/results/planner.json.
+trained it, on one device, and on two that know of each other through gloo; and the form for a GPU's kernels beside
+autograd's own kernels on a CPU, since no GPU is asked. Operations and utilisation: against published runs, each by its
+makers' own count of attention. It measures bytes, not seconds, so it may run beside other work. Writes
+benchmarks/results/planner.json.
 """
 
 import json
@@ -13,12 +15,15 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from insideout.lab.allocations import training_peak
 from insideout.machine import machine
+from insideout.planner.counts import count
 from insideout.planner.memory import Load, peak
 from insideout.planner.plan import preset
 from insideout.planner.published import PUBLISHED
+from insideout.transformer import kernels
 from insideout.transformer.config import GPTConfig
 
 MOST_ERROR = 0.10
@@ -53,6 +58,15 @@ ONE = {
     "sliding window": Load(replace(SMALL, window=32), 4),
     "wide, short, Muon": Load(replace(SMALL, d_model=384, context_length=16), 1, optimizer="muon"),
 }
+GPU = {
+    "GPT-2 shape, LayerNorm": ONE["GPT-2 shape, deep"],
+    "LayerNorm and QK-norm, bfloat16": Load(replace(SMALL, norm="layernorm"), 4, precision="bfloat16"),
+    "LayerNorm and QK-norm, float32": Load(replace(SMALL, norm="layernorm"), 4),
+    "RMSNorm, not fused": ONE["Llama shape, untied, grouped heads"],
+    "RMSNorm, not fused, bfloat16": ONE["Llama shape, bfloat16"],
+    "RMSNorm and QK-norm, not fused": Load(SMALL, 4),
+}
+"""On a CPU, autograd has no fused RMSNorm; a GPU has."""
 TWO = {
     f"two devices, {parallel}, {name}": replace(load, parallel=parallel, n_devices=2)
     for parallel in ("ddp", "fsdp", "tensor")
@@ -62,6 +76,8 @@ TWO = {
 
 def main() -> None:
     memory = [row(name, load, training_peak(load)) for name, load in ONE.items()]
+    with patch.object(kernels, "on_cpu", lambda *inputs: False):  # autograd's own kernels, as on a GPU
+        as_gpu = [row(name, replace(load, kernels="gpu"), training_peak(load)) for name, load in GPU.items()]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", __file__]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     if done.returncode:
@@ -71,11 +87,13 @@ def main() -> None:
     published: list[dict[str, Any]] = [
         {
             "run": each.name,
-            "operations, predicted over published": each.flops_ratio and round(each.flops_ratio, 3),
-            "device hours, predicted over published": each.hours_ratio and round(each.hours_ratio, 3),
+            "attention counted": each.counts,
+            "parameters, ours over published": round(count(each.config).total / each.parameters, 4),
+            "operations, ours over published": each.flops_ratio and round(each.flops_ratio, 4),
             "device hours": each.device_hours,
-            "utilisation": each.utilisation if each.device else None,
-            "utilisation is": each.utilisation_is,
+            "utilisation by the hours": each.utilisation_of_hours and round(each.utilisation_of_hours, 3),
+            "utilisation by the speed": each.utilisation_of_speed and round(each.utilisation_of_speed, 3),
+            "utilisation published": each.utilisation,
             "source": each.source,
             "the hours also hold": each.also_in_hours or None,
         }
@@ -87,6 +105,7 @@ def main() -> None:
         "worst error": worst,
         "error at most": MOST_ERROR,
         "reached": worst <= MOST_ERROR,
+        "a GPU's kernels, against autograd's on a CPU": as_gpu,
         "published runs": published,
         "machine": machine(),
         "date": date.today().isoformat(),
@@ -94,11 +113,10 @@ def main() -> None:
     path = Path(__file__).parent / "results" / "planner.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    for each in memory:
+    for each in memory + as_gpu:
         print(f"{each['configuration']:40} {each['measured MB']:9.2f} MB {each['error']:+8.1%}  {each['at its peak']}")
     for each in published:
-        ratios = [each["operations, predicted over published"], each["device hours, predicted over published"]]
-        print(f"{each['run']:40} operations ×{ratios[0]}   device hours ×{ratios[1]}")
+        print("  ".join(f"{name} {value}" for name, value in each.items() if name != "source" and value is not None))
 
 
 def row(name: str, load: Load, measured: int) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from insideout.errors import BadInput
 from insideout.lab.allocations import peak_bytes, training_peak
 from insideout.planner.counts import count, flops_per_token, recomputed_flops_per_token, shape_of
 from insideout.planner.devices import DEVICES, choose_device
-from insideout.planner.memory import Load, moments, peak
+from insideout.planner.memory import Bytes, Load, moments, peak
 from insideout.planner.plan import GIB, Setup, plan, preset, remedies, room
 from insideout.planner.published import PUBLISHED
+from insideout.transformer import kernels
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.model import GPT
 
@@ -71,12 +72,67 @@ LOADS = {
 }
 
 
+WORSE = {"attention alone": 0.05, "wide, accumulated": 0.04}
+
+
 @pytest.mark.parametrize("name", LOADS)
 def test_memory_is_what_torch_allocates_while_training(name):
+    """To 1% in float32, but for two shapes; to 8% in bfloat16."""
     predicted, measured = peak(LOADS[name])[1].total, training_peak(LOADS[name])
-    assert predicted == pytest.approx(measured, rel=0.10)
+    within = 0.08 if LOADS[name].precision == "bfloat16" else WORSE.get(name, 0.01)
+    assert predicted == pytest.approx(measured, rel=within)
     if name == "default":
         assert training_peak(LOADS[name]) == measured  # the same each time
+
+
+LAYER_NORM = replace(SMALL, norm="layernorm", mlp="gelu")
+
+
+@pytest.mark.parametrize(
+    ("config", "precision"),
+    [
+        (replace(LAYER_NORM, qk_norm=False), "float32"),
+        (replace(LAYER_NORM, qk_norm=False, mlp="swiglu", n_kv_heads=2), "float32"),
+        (replace(LAYER_NORM, qk_norm=False, positions="learned"), "bfloat16"),
+        (LAYER_NORM, "bfloat16"),
+        (replace(LAYER_NORM, n_kv_heads=2, mlp="relu2"), "bfloat16"),
+    ],
+)
+def test_what_a_gpus_kernels_keep_is_exact_for_autograds_own_where_all_norms_are_one_kernel(
+    config, precision, monkeypatch
+):
+    monkeypatch.setattr(kernels, "on_cpu", lambda *inputs: False)
+    load = Load(config, 4, precision=precision, kernels="gpu")
+    assert peak(load)[1].total == pytest.approx(training_peak(load), rel=0.001)
+
+
+def test_where_rms_norm_is_not_fused_the_formula_for_a_gpu_says_too_little(monkeypatch):
+    monkeypatch.setattr(kernels, "on_cpu", lambda *inputs: False)
+    for config in (SMALL, replace(LAYER_NORM, positions="learned")):  # the second: of queries and keys only
+        load = Load(config, 4, kernels="gpu")
+        measured = training_peak(load)
+        assert 0.75 * measured < peak(load)[1].total < 0.95 * measured
+
+
+def test_what_queries_and_keys_of_a_token_leave():
+    """By hand from the list in memory.py, for C 64, H 4, G 2, D 16, so A 64 and K 32, with RoPE."""
+    config = replace(SMALL, d_model=64, n_heads=4, n_kv_heads=2, context_length=32)
+
+    def keeps(precision, qk_norm=True, **more):
+        load = Load(replace(config, qk_norm=qk_norm), 1, precision=precision, **more)
+        return Bytes(load).attention_keeps / config.context_length
+
+    low, full = 4 * 64 + 4 + 2 * 64, 4 * 64 + 4 + 4 * 64  # the norm, and what it hands on
+    sums, sizes, fused = 4 * 4, 4 * (4 + 2), 64 + 2 * 32
+    assert keeps("float32") == full + 4 * 4 * 64 + sums + sizes + 4 * fused
+    assert keeps("float32", qk_norm=False) == full + 4 * 4 * 64 + sums
+    assert keeps("bfloat16") == low + 2 * 4 * 64 + sizes + 2 * fused  # attention by hand keeps no sums
+    assert keeps("bfloat16", kernels="gpu") == low + 2 * 4 * 64 + sums + sizes + 8 * (64 + 32) + 2 * 64
+    assert keeps("float32", kernels="gpu") == keeps("float32")
+    dealt = {"parallel": "tensor", "n_devices": 2}  # half the heads; autograd's norms keep 4C more, 4(A + K) + cA more
+    assert keeps("float32", **dealt) == (
+        full + 4 * 64 + 4 * 4 * 32 + (sums + sizes) / 2 + 4 * fused / 2 + 4 * (32 + 16) + 4 * 32
+    )
 
 
 def test_each_moment_is_the_peak_of_some_training():
@@ -109,30 +165,25 @@ def test_recomputing_and_smaller_batches_save_activations_only():
         assert (after.parameters, after.optimizer) == (before.parameters, before.optimizer)
 
 
-def test_published_runs():
-    """Operations within 8%. Hours within 15%, but for those that hold more than the training."""
-    ratios = {}
+def test_published_runs_by_their_own_count_of_attention():
+    runs = {run.name.split()[0] + " " + run.name.split()[1]: run for run in PUBLISHED}
     for run in PUBLISHED:
-        assert run.source and run.utilisation_is
-        if run.flops is not None:
-            assert run.flops_ratio == pytest.approx(1, abs=0.08), run.name
-        if run.hours_ratio is not None:
-            ratios[run.name] = run.hours_ratio
-            if run.also_in_hours:
-                assert run.hours_ratio < 1
-            else:
-                assert run.hours_ratio == pytest.approx(1, abs=0.15), run.name
-    assert len(ratios) >= 3
-    sizes = {
-        "GPT-3 175B": 175e9,
-        "LLaMA 65B": 65.2e9,
-        "Llama 2 7B": 6.74e9,
-        "Llama 3.1 405B": 405e9,
-        "PaLM 540B": 540e9,
-    }
-    for run in PUBLISHED:
-        if run.name in sizes:
-            assert count(run.config).total == pytest.approx(sizes[run.name], rel=0.005), run.name
+        assert run.source and run.counts_is
+        assert count(run.config).total == pytest.approx(run.parameters, rel=0.003), run.name
+    for name in ("GPT-3 175B", "Llama 3.1"):  # six for each parameter and token: a check of the parameters alone
+        assert runs[name].counts == "none" and runs[name].flops_ratio == pytest.approx(1, abs=0.002)
+    palm = runs["PaLM 540B"]  # all of attention, as the planner counts
+    assert palm.tokens * flops_per_token(palm.config) == pytest.approx(2.56e24, rel=0.002)
+    assert palm.utilisation_of_speed == pytest.approx(palm.utilisation, abs=0.001)
+    without = replace(palm, counts="none")
+    assert without.utilisation_of_speed == pytest.approx(0.457, abs=0.001)  # as published, without attention
+    assert palm.also_in_hours and palm.utilisation_of_hours < 0.9 * palm.utilisation
+    gpt2 = runs["GPT-2 124M"]
+    assert gpt2.utilisation_of_hours == pytest.approx(gpt2.utilisation, abs=0.01)
+    assert replace(gpt2, counts="all").utilisation_of_hours == pytest.approx(0.63, abs=0.01)  # another count, not 0.6
+    llama = runs["LLaMA 65B"]
+    assert llama.tokens / llama.tokens_per_second / 3600 == pytest.approx(llama.device_hours, rel=0.005)
+    assert llama.utilisation_of_speed == pytest.approx(0.495, abs=0.001)
 
 
 def test_time_and_cost_by_hand():
@@ -189,6 +240,15 @@ def test_devices():
     assert DEVICES["a100-80"].flops("float32") == 19.5e12
     with pytest.raises(BadInput, match="No float32 speed"):
         DEVICES["tpu-v4"].flops("float32")
+    for name, device in DEVICES.items():
+        if name.startswith("tpu"):
+            with pytest.raises(BadInput, match="no float16"):
+                device.flops("float16")
+        else:
+            assert device.flops("float16") == device.flops("bfloat16")
+    assert (DEVICES["l40s"].memory, DEVICES["l4"].memory) == (45.0, 22.5)  # a sixteenth holds error correction
+    b200 = DEVICES["b200"]  # all from one sheet: an eighth of an HGX B200
+    assert (b200.flops("bfloat16"), b200.flops("float32"), b200.memory, b200.bandwidth) == (2250e12, 75e12, 180, 7.7e12)
     own = choose_device("custom", 0.1, 8, 20)
     assert (own.flops("float32"), own.memory, own.bandwidth) == (1e11, 8, 2e10)
 
@@ -217,6 +277,23 @@ def call(capsys, monkeypatch):
         ("--device custom --tflops 1", "--memory"),
         ("--memory 80", "--device custom"),
         ("--device tpu-v4 --precision float32", "No float32 speed"),
+        ("--device tpu-v5p --precision float16", "no float16"),
+        ("--parameters 1e20", "at most 1e+15"),
+        ("--parameters inf", "at most 1e+15"),
+        ("--parameters nan", "at most 1e+15"),
+        ("--devices 99999999999999999999", "n_devices is about 10^20"),
+        ("--batch-size 1000000000000", "batch_size · context_length"),
+        ("--accumulation 1000000000000", "accumulation · context_length"),
+        ("--n-layers 99999999999999", "parameters; it must be at most 1e+15"),
+        ("--tokens 1e300", "tokens is 1e+300"),
+        ("--tokens nan", "tokens is nan"),
+        ("--budget 1e300 --price 1e-300", "budget is 1e+300"),
+        ("--price 1e-300", "price is 1e-300"),
+        ("--utilisation 1e-300", "at least 1e-09"),
+        ("--utilisation nan", "utilisation is nan"),
+        ("--device custom --tflops 1e300 --memory 80 --bandwidth 1000", "--tflops is 1e+300"),
+        ("--device custom --tflops inf --memory 80 --bandwidth 1000", "needs --tflops"),
+        ("--device custom --tflops 1 --memory nan --bandwidth 1000", "needs --memory"),
         ("--devices 0", "n_devices is 0"),
         ("--batch-size 0", "batch_size is 0"),
         ("--devices 5 --parallel tensor", "n_heads 12"),
@@ -235,6 +312,30 @@ def call(capsys, monkeypatch):
 def test_impossible_input_is_one_sentence(call, arguments, says):
     code, out, err = call(*arguments.split())
     assert code == 2 and out == "" and err.count("\n") == 1 and says in err, err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--parameters 1e15",
+        "--parameters 1e15 --devices 1000000 --parallel fsdp --batch-size 1 --checkpoint-activations",
+        "--tokens 1e21 --price 1e21 --utilisation 1e-9",
+        "--tokens 1e-9 --price 1e-9",
+        "--budget 1e21 --price 1e-9",
+        "--device custom --tflops 1e-9 --memory 1e9 --bandwidth 1e-9 --tokens 1e21",
+        "--device custom --tflops 1e9 --memory 1e9 --bandwidth 1e9 --budget 1e21 --price 1e-9",
+        "--vocab-size 999999999",
+    ],
+)
+def test_the_largest_and_smallest_numbers_are_answered(call, arguments):
+    for flags in ([], ["--json"]):
+        code, out, err = call(*arguments.split(), *flags)
+        if code:
+            assert code == 2 and out == "" and err.count("\n") == 1, err
+        elif flags:
+            json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} in the plan"))
+        else:
+            assert "nan" not in out and "inf" not in out
 
 
 def test_the_command_prints_a_table_or_json(call):

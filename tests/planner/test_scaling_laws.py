@@ -1,5 +1,8 @@
 """A law is found again from its own runs, its optimum is the lowest point, and its interval covers."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -38,6 +41,26 @@ def test_noise_moves_the_prediction_little_and_one_bad_run_not_at_all(found):
     assert fit(N, D, astray, start=found).loss(1e6, 2e6) == pytest.approx(truth, rel=0.03)
 
 
+def misfit(law: ScalingLaw, losses: list[float], delta: float) -> float:
+    """The objective of the fit, by its definition: Σ Huber(log L(N, D) − log loss, δ)."""
+    gaps = [math.log(law.loss(n, d) / loss) for (n, d), loss in zip(GRID, losses, strict=True)]
+    return sum(r * r / 2 if abs(r) <= delta else delta * (abs(r) - delta / 2) for r in gaps)
+
+
+@pytest.mark.parametrize("delta", [1e-2, 1.0])
+def test_the_fit_is_the_lowest_point_of_its_own_objective(delta):
+    """No step of any of the five numbers, up or down, goes lower; and another δ has its lowest point elsewhere."""
+    astray = runs(1)
+    astray[5] *= 1.05
+    law = fit(N, D, astray, delta=delta)
+    lowest = misfit(law, astray, delta)
+    for name in ("E", "A", "a", "B", "b"):
+        for factor in (0.99, 1.01):
+            assert misfit(replace(law, **{name: getattr(law, name) * factor}), astray, delta) > lowest
+    other = fit(N, D, astray, delta=1.01 - delta)
+    assert misfit(other, astray, delta) > 1.01 * lowest
+
+
 def test_a_fit_from_a_start_near_by_agrees_with_the_grid_of_starts(found):
     again = fit(N, D, runs(1), start=found)
     assert again.loss(1e6, 2e6) == pytest.approx(found.loss(1e6, 2e6), rel=1e-3)
@@ -47,8 +70,9 @@ def test_the_optimum_is_the_lowest_point_of_its_budget():
     flops = 6 * 1e5 * 1e6
     n, d = LAW.optimal(flops)
     assert 6 * n * d == pytest.approx(flops)
-    for factor in (0.9, 1.1):
+    for factor in (0.99, 1.01):
         assert LAW.loss(n * factor, d / factor) > LAW.loss(n, d)
+    assert LAW.a * LAW.A / n**LAW.a == pytest.approx(LAW.b * LAW.B / d**LAW.b)  # the derivative by N is 0
     published = ScalingLaw(E=1.69, A=406.4, a=0.34, B=410.7, b=0.28)
     n10, _ = published.optimal(1e24)
     n1, _ = published.optimal(1e23)
@@ -65,7 +89,9 @@ def test_the_bootstrap_covers_the_truth(found):
     laws, residuals = bootstrap(found, N, D, runs(1), resamples=60)
     drawn = torch.tensor([law.loss(1e6, 2e6) for law in laws])
     assert drawn.quantile(0.01) < LAW.loss(1e6, 2e6) < drawn.quantile(0.99)
-    assert 0.001 < residuals.std() < 0.008
+    gaps = [math.log(loss / found.loss(n, d)) for (n, d), loss in zip(GRID, runs(1), strict=True)]
+    widened = [gap * math.sqrt(16 / (16 - 5)) for gap in gaps]  # five numbers were fitted to sixteen runs
+    assert residuals.tolist() == pytest.approx(widened, abs=1e-12)
     assert laws == bootstrap(found, N, D, runs(1), resamples=60)[0]
 
 

@@ -5,10 +5,11 @@
     training a token      6 M + 12 L A T operations, M in all matrices that it is multiplied with
 
 Each number of a matrix takes part in one multiplication and one addition forward, and two of each backward. Attention
-makes T scores and T weighted sums of width A a layer, counted in full though the causal half is zero: the convention by
-which utilisation is published. A table that is only looked up costs nothing.
-Taught in book/2-building-a-transformer/00_introduction.md and 06_complete_model.md. Sources: Kaplan et al. 2020, §2.1;
-Chowdhery et al. 2022, appendix B.
+makes T scores and T weighted sums of width A a layer, counted in full though the causal half is zero. That is PaLM's
+convention; others count the causal half, 6 L A T, as Kaplan et al. and llm.c do, or none of it. A utilisation is only
+comparable within one convention. A table that is only looked up costs nothing.
+Taught in book/2-building-a-transformer/00_introduction.md and 06_complete_model.md. Sources: Chowdhery et al. 2022,
+appendix B (all of attention); Kaplan et al. 2020, §2.1 (half of it).
 """
 
 import math
@@ -16,6 +17,9 @@ from dataclasses import dataclass
 
 from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
+
+MOST_PARAMETERS = 1e15
+"""More than this no plan is made for."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def count(config: GPTConfig) -> Counts:
 
 
 def flops_per_token(config: GPTConfig) -> float:
-    """Floating-point operations of training one token, forward and backward: 6 M + 12 L A T."""
+    """Floating-point operations of training one token, forward and backward: 6 M + 12 L A T, all of attention."""
     reach = min(config.context_length, config.window or config.context_length)
     return 6.0 * count(config).matrices + 12.0 * config.n_layers * widths(config)[0] * reach
 
@@ -89,10 +93,13 @@ def recomputed_flops_per_token(config: GPTConfig) -> float:
 def shape_of(n_parameters: float, vocab_size: int = 50_304, context_length: int = 2048) -> GPTConfig:
     """A GPT of about so many parameters, with the default choices and a width of about 100 times its depth.
 
-    Heads are 64 wide, 128 from a width of 1,024 on. Raises BadInput for a number that the vocabulary would use up.
-    Source of the proportion: Kaplan et al. 2020, §3.1, which finds the loss to depend little on it.
+    Heads are 64 wide, 128 from a width of 1,024 on. Raises BadInput for a number that the vocabulary would use up, or
+    above MOST_PARAMETERS. Source of the proportion: Kaplan et al. 2020, §3.1, which finds the loss to depend little on
+    it.
     """
-    if not (math.isfinite(n_parameters) and n_parameters >= 4 * vocab_size * 64):
+    if not n_parameters <= MOST_PARAMETERS:  # nor for nan
+        raise BadInput(f"{n_parameters:g} parameters are no model to plan: give at most {MOST_PARAMETERS:g}.")
+    if n_parameters < 4 * vocab_size * 64:
         raise BadInput(
             f"{n_parameters:g} parameters are too few for a vocabulary of {vocab_size:,}: give at least "
             f"{4 * vocab_size * 64:,}, or the sizes one by one."
@@ -107,11 +114,9 @@ def shape_of(n_parameters: float, vocab_size: int = 50_304, context_length: int 
         off = abs(math.log(count(config).total / n_parameters)) / 0.03
         return off + abs(math.log(config.d_model / config.n_layers / 100))
 
-    multiples = range(64, int((n_parameters / 12) ** 0.5) + 64, 64)
+    most = int((n_parameters / 12) ** 0.5) + 1024
     found = []
-    for width in multiples:
-        if width % (64 if width < 1024 else 256 if width < 4096 else 1024):  # so that heads can be dealt out
-            continue
+    for width in (*range(64, 1024, 64), *range(1024, 4096, 256), *range(4096, most, 1024)):  # heads can be dealt out
         layers = (n_parameters - vocab_size * width) / (12 * width**2)
         if 0.5 <= layers <= 1000:
             found.append(shape(width, round(layers)))

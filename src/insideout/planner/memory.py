@@ -13,9 +13,15 @@ matrix products read and write has c: 4 in float32, 2 otherwise. A = H·D, K = G
     feed-forward    gelu, relu² 2cF, swiglu 4cF
     loss            4V; and once, unless in float32, 2 bytes for each number in a matrix: its copy in that precision
 
-That is with the gradients written by hand that are used on a CPU (transformer.backward); attention's own, in bfloat16,
+That is with the gradients written by hand that are used on a CPU (transformer.kernels); attention's own, in bfloat16,
 keeps no sums. A GPU's kernels keep more: 12V for the loss, and for QK-norm unless in float32 8(A + K), and cA for an
 output laid out again.
+
+What is measured, and what is not. By hand, on a CPU: within 1% in float32, 8% in bfloat16. A GPU's kernels: not on a
+GPU, but with autograd's own on a CPU. There the formula is exact with LayerNorm, in bfloat16 also with QK-norm. It
+takes RMSNorm for one fused kernel, which a CPU's autograd has not: there the formula says too little, by up to a
+quarter in the small shapes of the tests. So a plan for a GPU is no upper bound. What fuses more (torch.compile) keeps
+less.
 
 The T × T pattern is not kept: the fused kernel computes it again, piece by piece. The masks of ALiBi and of a window
 are. When activations are recomputed, a block keeps its input, 4C, and one block at a time all of the above.
@@ -24,21 +30,23 @@ The peak is the largest of five moments, see `moments`. Over n processes: ddp ad
 travel. fsdp divides parameters, gradients and optimizer by n, and adds what it gathers whole: head, embedding, and
 four blocks' worth of weights and buckets. tensor divides the matrices, and what is kept inside a layer, by n; the
 residual stream and the logits stay, and norms and loss are left to autograd: 4C more a norm, 4(A + K) + cA more for
-QK-norm, 12V for the loss. Kernels that fuse more than a CPU's (RMSNorm on a GPU, torch.compile) keep less: there the
-result is an upper bound.
+QK-norm, 12V for the loss.
 Taught in book/2-building-a-transformer/07_training.md. Approach: Korthikanti et al. 2023, §4.
 """
 
+import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Literal
 
 from insideout.errors import BadInput
-from insideout.planner.counts import count, widths
+from insideout.planner.counts import MOST_PARAMETERS, count, widths
 from insideout.transformer.config import GPTConfig
 
 ROWS, LONGEST = 64, 512
-"""As in transformer.backward, which imports torch: this module does without."""
+"""As in transformer.kernels, which imports torch: this module does without."""
+MOST_DEVICES, MOST_TOKENS = 1_000_000, 10**12
+"""On all devices together, and in one forward pass on each: no plan is made for more."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +66,26 @@ class Load:
     parallel: Literal["ddp", "fsdp", "tensor"] = "ddp"
     n_devices: int = 1
     kernels: Literal["cpu", "gpu"] = "cpu"
-    """Whose operations: a CPU's, which the formula is measured on, or a GPU's."""
+    """Whose operations: a CPU's, which the formula is measured on, or a GPU's, which it is not."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulation", "n_devices"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.n_devices > MOST_DEVICES:
+            raise BadInput(f"n_devices is {shown(self.n_devices)}; it must be at most {MOST_DEVICES:,}.")
+        for name, size in (
+            ("batch_size · context_length", self.batch_size),
+            ("accumulation · context_length", self.accumulation),
+        ):
+            if size * self.config.context_length > MOST_TOKENS:
+                raise BadInput(
+                    f"{name} is {shown(size * self.config.context_length)}; it must be at most {MOST_TOKENS:,} tokens."
+                )
+        if count(self.config).total > MOST_PARAMETERS:
+            raise BadInput(
+                f"The model has {shown(count(self.config).total)} parameters; it must be at most {MOST_PARAMETERS:g}."
+            )
         if self.config.dropout:
             raise BadInput(f"dropout is {self.config.dropout}; the plan counts no dropout masks, so it must be 0.")
         if self.parallel == "tensor":
@@ -78,6 +100,11 @@ class Load:
                     f"n_kv_heads {self.config.kv_heads} and {self.n_devices} devices do not divide each other: choose "
                     "parallel fsdp, or another number of devices."
                 )
+
+
+def shown(n: int) -> str:
+    """A number for a sentence, however long it is."""
+    return f"{n:,}" if n < 10**15 else f"about 10^{round(math.log10(n))}"
 
 
 @dataclass(frozen=True)
@@ -169,7 +196,7 @@ class Bytes:
         self.share = load.n_devices if load.parallel == "tensor" else 1  # matrices and heads are dealt out
         self.owners = load.n_devices if load.parallel == "fsdp" else 1  # parameters, gradients and state are
         on_cpu = load.kernels == "cpu"
-        self.by_hand = on_cpu and self.share == 1  # gradients of norms and loss as in transformer.backward
+        self.by_hand = on_cpu and self.share == 1  # gradients of norms and loss as in transformer.kernels
         plain = load.config.positions != "alibi" and load.config.window is None
         self.attends_by_hand = on_cpu and self.low and plain and load.config.context_length <= LONGEST
         self.head, self.embedding = counts.head / self.share, counts.embedding / self.share  # numbers, not bytes

@@ -4,10 +4,11 @@
                                          (bytes that the update reads and writes) / bandwidth
     cost              = hours · devices · price of a device for an hour
 
-Utilisation is the share of the published peak that a run reaches, all waiting included. Without recomputed activations
-it is the "model FLOPs utilisation" of the literature; recomputed ones count as work here, so that a given utilisation
-stands for the same speed of the device. The operations are those of counts.py, the bytes those of memory.py. A plan
-fits when its peak leaves a tenth of the memory free, for the driver, communication and gaps between tensors.
+Utilisation is the share of the published peak that a run reaches, all waiting included, with attention counted in full.
+Without recomputed activations it is the "model FLOPs utilisation" of PaLM; recomputed ones count as work here, so that
+a given utilisation stands for the same speed of the device. The operations are those of counts.py, the bytes those of
+memory.py. A plan fits when its peak leaves a tenth of the memory free, for the driver, communication and gaps between
+tensors.
 Taught in book/2-building-a-transformer/07_training.md. Sources: Chowdhery et al. 2022, appendix B (utilisation);
 Hoffmann et al. 2022 (20 tokens a parameter).
 """
@@ -32,6 +33,9 @@ USABLE = 0.9
 """Share of a device's memory that a plan may fill."""
 TOKENS_PER_PARAMETER = 20
 MOST_DEVICES = 4096
+"""That a remedy proposes."""
+LEAST, MOST = 1e-9, 1e21
+"""Of tokens, money and shares."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,14 @@ class Setup:
     """Share of the published peak that is reached, between 0 and 1."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.utilisation <= 1:
-            raise BadInput(f"utilisation is {self.utilisation}; it must be above 0 and at most 1.")
+        if not LEAST <= self.utilisation <= 1:
+            raise BadInput(f"utilisation is {self.utilisation}; it must be above 0, at least {LEAST:g}, and at most 1.")
         for name in ("tokens", "budget", "price"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise BadInput(f"{name} is {value}; it must be a finite number above 0.")
+            if value is not None and not LEAST <= value <= MOST:
+                raise BadInput(f"{name} is {value:g}; a plan is made for numbers from {LEAST:g} to {MOST:g}.")
         if self.tokens is not None and self.budget is not None:
             raise BadInput("tokens and budget were both given: give one, and the plan says the other.")
         if self.budget is not None and self.price is None:
@@ -226,6 +232,9 @@ def table(made: Plan) -> "Table":
     def row(what: str, much: str, how: str = "") -> None:
         shown.add_row(what, much, how)
 
+    def number(x: float, digits: int = 0) -> str:
+        return f"{x:,.{digits}f}" if x < 1e12 else f"{x:.3g}"
+
     row("[bold]model", "")
     row("parameters", f"{made.parameters:,}", f"{config.n_layers} layers of width {config.d_model:,}")
     row(
@@ -260,20 +269,21 @@ def table(made: Plan) -> "Table":
         f"{load.n_devices} {setup.device.name}",
         f"{setup.device.flops(load.precision) / 1e12:g} TFLOP/s each, {setup.device.source}",
     )
-    row("utilisation", f"{setup.utilisation:.0%}", "of that peak, as given")
+    row("utilisation", f"{100 * setup.utilisation:.3g}%", "of that peak, as given")
     row("tokens a step", f"{made.tokens_per_step:,}", "batch · context · accumulation · devices that read their own")
     row(
         "a step",
         f"{made.step_seconds:.3g} s",
-        f"{made.tokens_per_step / made.step_seconds:,.0f} tokens/s; the update at least {made.update_seconds:.2g} s",
+        f"{number(made.tokens_per_step / made.step_seconds)} tokens/s; the update at least {made.update_seconds:.2g} s",
     )
     row(
         "tokens",
-        f"{made.tokens:,}",
-        f"{made.steps:,} steps, {made.tokens / made.parameters:.3g} tokens for each parameter",
+        number(made.tokens),
+        f"{number(made.steps)} steps, {made.tokens / made.parameters:.3g} tokens for each parameter",
     )
     row("operations", f"{made.total_flops:.3g}", "without recomputed activations")
-    row("[bold]together", f"[bold]{duration(made.hours * 3600)}", f"{made.device_hours:,.1f} device hours")
+    time = duration(made.hours * 3600) if made.hours < 1e6 else f"{number(made.hours)} h"
+    row("[bold]together", f"[bold]{time}", f"{number(made.device_hours, 1)} device hours")
     if made.cost is not None:
-        row("[bold]cost", f"[bold]{made.cost:,.2f}", f"at {setup.price:g} for a device and hour")
+        row("[bold]cost", f"[bold]{number(made.cost, 2)}", f"at {setup.price:g} for a device and hour")
     return shown
