@@ -92,8 +92,8 @@ def test_frames_and_temperature():
     assert repr(frames([first, second], still=(0, 1))) == "[one]\n[two]"
     with pytest.raises(ValueError, match="2 drawings and 1 captions"):
         frames([first, second], ["a"])
-    live = temperature(["a", "b", "c"], [1.0, 3.0, 2.0], keep=3)
-    assert data_of(live) == {"words": ["b", "c", "a"], "logits": [0.0, -1.0, -2.0], "start": 1.0}
+    live = temperature(["a", "b", "c"], [1.0, 3.0, 2.0], keep=2)
+    assert data_of(live) == {"words": ["b", "c"], "logits": [0.0, -1.0, -2.0], "start": 1.0}
     assert "0.665" in live.stills[0].svg()  # 1 / (1 + e^-1 + e^-2)
 
 

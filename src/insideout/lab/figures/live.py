@@ -126,7 +126,7 @@ def temperature(words: Sequence[str], logits: Sequence[float], start: float = 1.
         d.box(120, y, max(1.0, 260 * p), 16, colour=BLUE, lit=True, round=2)
         d.text(126 + 260 * p, y + 12, f"{p:.3f}", size=11, anchor="start")
     d.text(120, 14, f"temperature {start:g}", size=12, anchor="start")
-    return Live("temperature", {"words": shown, "logits": [round(x, 4) for x in rest], "start": start}, d)
+    return Live("temperature", {"words": shown, "logits": [round(x, 3) for x in rest], "start": start}, d)
 
 
 def rounded(matrix: Sequence[Sequence[float]]) -> list[list[float]]:
