@@ -266,7 +266,7 @@ def held_out_loss(
     batch_size = max(batch_size, 4096 // context_length)  # without gradients there is room for more
     n_batches = None if at_most == 0 else max(1, round(at_most / (context_length * batch_size)))
     batches: Iterator[Any] = islice(windows(tokens, context_length, batch_size), n_batches)
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     with torch.no_grad():
         for ids, targets in batches:
             loss, n = next_token_loss(model, (ids.to(device), targets.to(device)))

@@ -7,20 +7,34 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from insideout.data.batch import IGNORE, Batch
 from insideout.transformer import kernels as backward
-
-IGNORE = -100
-"""A target that is not predicted: padding, or a prompt that is only read."""
 
 
 def next_token_loss(
-    model: nn.Module, batch: tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]
-) -> tuple[Float[Tensor, ""], int]:
-    """Summed cross-entropy over the targets, and how many there were; their ratio is the mean loss in nats."""
-    ids, targets = batch
-    logits = model(ids)  # (B, T, V)
+    model: nn.Module, batch: Batch | tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]
+) -> tuple[Float[Tensor, ""], int | float]:
+    """Summed cross-entropy over the targets, and how many there were; their ratio is the mean loss in nats.
+
+    A batch is documents in rows, or (ids, the token after each). Where its targets have weights, both are weighted.
+    """
+    if not isinstance(batch, Batch):
+        ids, targets = batch
+        logits, weights = model(ids), None  # (B, T, V)
+    else:
+        logits, targets, weights = model(batch.ids, **batch.reading), batch.targets, batch.weights
+    if weights is not None:
+        return -(weights * token_logprobs(logits, targets)).sum(), float(weights.sum())
     total = cross_entropy(logits.flatten(0, 1), targets.flatten())
     return total, int((targets != IGNORE).sum())
+
+
+def token_logprobs(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """log softmax(logits)[target] at every position, in nats; 0 where there is no target."""
+    counted = targets != IGNORE
+    scores = backward.exact(logits)
+    right = scores.gather(-1, targets.where(counted, 0)[..., None]).squeeze(-1)  # (B, T)
+    return (right - scores.logsumexp(dim=-1)).where(counted, 0)
 
 
 def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]) -> Float[Tensor, ""]:

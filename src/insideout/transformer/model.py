@@ -23,6 +23,7 @@ from insideout.transformer.norm import make_norm
 from insideout.transformer.positions import (
     alibi_bias,
     alibi_slopes,
+    positions_within,
     rope_frequencies,
     rope_table,
     scaled_frequencies,
@@ -102,21 +103,26 @@ class GPT(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def forward(
-        self, ids: Int[Tensor, "B T"], cache: KVCache | None = None, explain: bool = False
+        self,
+        ids: Int[Tensor, "B T"],
+        cache: KVCache | None = None,
+        explain: bool = False,
+        segments: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Scores of the next token after every position.
 
         With a cache, `ids` follow what the cache already holds. With `explain`, attention is computed by the
-        readable formula and its pattern passes through `blocks[i].attention.pattern`.
-        Raises BadInput when the text grows past the context length.
+        readable formula and its pattern passes through `blocks[i].attention.pattern`. With `segments`, a row holds
+        several documents side by side, each of one number: none sees another, and each begins at position 0.
+        Raises BadInput when the text, or a document, grows past the context length.
         """
         n_new = ids.shape[1]
-        self._check_length(n_new, cache)
-        if cache is None:
-            positions = torch.arange(n_new, device=ids.device)[None]
+        if segments is not None:
+            positions, reach = self._reach_within(segments, cache)
         else:
-            positions = cache.positions(n_new)  # (B or 1, T)
-        reach = self._reach(positions, cache)
+            self._check_length(n_new, cache)
+            positions = torch.arange(n_new, device=ids.device)[None] if cache is None else cache.positions(n_new)
+            reach = self._reach(positions, cache)  # positions (B or 1, T)
         x = self.embed(ids, positions)  # (B, T, C)
         for block in self.blocks:
             if self.checkpoint_activations and self.training:
@@ -149,17 +155,21 @@ class GPT(nn.Module):
         dtype = self.token_embedding.weight.dtype
         return self.cosine[positions][:, None].to(dtype), self.sine[positions][:, None].to(dtype)
 
-    def mask(self, positions: Int[Tensor, "#B T"], n_keys: int) -> Tensor:
+    def mask(self, positions: Int[Tensor, "#B T"], n_keys: int, segments: Int[Tensor, "#B T"] | None = None) -> Tensor:
         """What queries at these positions may read of keys 0 to n_keys - 1, (B or 1, H or 1, T, S).
 
+        With `segments` the keys are the queries' own tokens, and those of another segment may not be read.
         Booleans; with ALiBi its numbers, -inf where nothing may be read.
         """
-        query, key = positions[:, None, :, None], torch.arange(n_keys, device=positions.device)
+        keys = torch.arange(n_keys, device=positions.device)[None] if segments is None else positions  # (B or 1, S)
+        query, key = positions[:, None, :, None], keys[:, None, None, :]
         mask = key <= query  # (B or 1, 1, T, S)
         if self.config.window is not None:
             mask = mask & (key > query - self.config.window)
+        if segments is not None:
+            mask = mask & (segments[:, None, :, None] == segments[:, None, None, :])
         if self.config.positions == "alibi":
-            bias = alibi_bias(self.slopes, positions, n_keys)  # (B or 1, H, T, S)
+            bias = alibi_bias(self.slopes, positions, keys)  # (B or 1, H, T, S)
             mask = bias.masked_fill(~mask, float("-inf")).to(self.token_embedding.weight.dtype)
         return mask
 
@@ -172,6 +182,17 @@ class GPT(nn.Module):
             longest, limit = held + n_new, min(limit, cache.keys.shape[3])
         if longest > limit:
             raise BadInput(f"The text has {longest} tokens and there is room for {limit}: shorten it.")
+
+    def _reach_within(self, segments: Int[Tensor, "B T"], cache: KVCache | None) -> tuple[Int[Tensor, "B T"], Reach]:
+        """Where the tokens of documents side by side stand, and what they may read."""
+        if cache is not None:
+            raise BadInput("A cache holds one document a row: read rows of several documents without one.")
+        positions = positions_within(segments)
+        longest = int(positions.max()) + 1
+        if longest > self.config.context_length:
+            raise BadInput(f"A document has {longest} tokens and there is room for {self.config.context_length}.")
+        mask = self.mask(positions, segments.shape[1], segments)
+        return positions, Reach(self.rotation(positions), mask, is_causal=False)
 
     def _reach(self, positions: Int[Tensor, "#B T"], cache: KVCache | None) -> Reach:
         n_new, window, rotation = positions.shape[1], self.config.window, self.rotation(positions)

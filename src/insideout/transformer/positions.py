@@ -80,9 +80,22 @@ def alibi_slopes(n_heads: int) -> Float[Tensor, " H"]:
 
 
 def alibi_bias(
-    slopes: Float[Tensor, " H"], query_positions: Int[Tensor, "#B T"], n_keys: int
+    slopes: Float[Tensor, " H"], query_positions: Int[Tensor, "#B T"], keys: int | Int[Tensor, "#B S"]
 ) -> Float[Tensor, "#B H T S"]:
-    """-slope · (t - s), added to the scores before the softmax."""
-    key_positions = torch.arange(n_keys, device=query_positions.device)
-    distance = query_positions[:, None, :, None] - key_positions  # (B, 1, T, S)
+    """-slope · (t - s), added to the scores before the softmax. `keys`: where they stand, or how many from 0 on."""
+    if isinstance(keys, int):
+        keys = torch.arange(keys, device=query_positions.device)[None]
+    distance = query_positions[:, None, :, None] - keys[:, None, None, :]  # (B, 1, T, S)
     return -slopes[:, None, None] * distance
+
+
+def positions_within(segments: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+    """Where each token stands in its own document: from 0 wherever the number changes; 0 in padding, numbered -1.
+
+    positions_within([[4, 4, 4, 7, 7, -1, -1]]) = [[0, 1, 2, 0, 1, 0, 0]]
+    """
+    steps = torch.arange(segments.shape[1], device=segments.device).expand_as(segments)
+    begins = torch.ones_like(segments, dtype=torch.bool)
+    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    latest = steps.where(begins, 0).cummax(dim=1).values  # where the document that one is in began
+    return (steps - latest).where(segments >= 0, 0)
