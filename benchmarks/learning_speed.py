@@ -194,7 +194,7 @@ def batches(
 def held_out_loss(model: GPT, data: TokenData, context_length: int) -> float:
     """Mean loss in nats over every held-out character that has one before it, in windows that do not overlap."""
     model.eval()
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     for batch in windows(data.validation, context_length, 32):
         part, n = next_token_loss(model, batch)
         total, count = total + float(part), count + n

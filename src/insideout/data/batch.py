@@ -86,7 +86,7 @@ class Batch:
         """What a model must be told, beside the ids: `model(batch.ids, **batch.reading)`."""
         return {} if self.plain else {"segments": self.segments}
 
-    def at_ends(self, x: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "D *rest"]:
+    def at_ends(self, x: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, " D *rest"]:
         """x where each document's last token was read: a score of it is the same for any padding and any packing."""
         return x[self.rows, self.starts + self.lengths - 1]
 

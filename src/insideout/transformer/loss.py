@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from insideout.data.batch import IGNORE, Batch
 from insideout.transformer import kernels as backward
 
+__all__ = ["IGNORE", "cross_entropy", "next_token_loss", "token_logprobs"]
+
 
 def next_token_loss(
     model: nn.Module, batch: Batch | tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]
