@@ -192,7 +192,7 @@ def graph(steps: Sequence[Step], lit: Sequence[str] = (), digits: int = 3) -> Dr
             depth[step.name] = min(users) - 1
     columns = [[step for step in steps if depth[step.name] == i] for i in range(last + 1)]
     tallest = max(map(len, columns), default=1)
-    wide, high, across, down = 104.0, 54.0, 150.0, 74.0
+    wide, high, across, down = 96.0, 54.0, 136.0, 74.0
     numbers = "; ".join(f"{each.name} = {each.value:.{digits}g}" for each in steps)
     d = Drawing(across * (last + 1) - across + wide + 20, down * tallest + 10, f"A computation: {numbers}")
     boxes: dict[str, Box] = {}
