@@ -149,6 +149,6 @@ def test_a_graph_shows_values_and_gradients():
     steps = [Step("w", 3.0, -8.0), Step("x", 2.0), Step("w x", 6.0, -4.0, ("w", "x")), Step("L", 4.0, 1.0, ("w x",))]
     d = graph(steps, lit=("L",))
     text = "".join(parsed(d).itertext())
-    assert inside(d) and "∂L: −8" in text and text.count("∂L") == 3
+    assert inside(d) and "∂ℒ: −8" in text and text.count("∂ℒ") == 3
     with pytest.raises(ValueError, match="not a step before"):
         graph([Step("y", 1.0, None, ("x",))])

@@ -209,7 +209,7 @@ def graph(steps: Sequence[Step], lit: Sequence[str] = (), digits: int = 3) -> Dr
         d.text(box.centre[0], box.y + 15, step.name, size=11.5, bold=True)
         d.text(box.centre[0], box.y + 31, number(step.value, digits), size=11.5)
         if step.gradient is not None:
-            d.text(box.centre[0], box.y + 46, f"∂L: {number(step.gradient, digits)}", size=11.5, colour=ORANGE)
+            d.text(box.centre[0], box.y + 46, f"∂ℒ: {number(step.gradient, digits)}", size=11.5, colour=ORANGE)
     return d
 
 
