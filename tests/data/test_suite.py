@@ -75,7 +75,8 @@ def test_a_family_s_split_follows_from_itself_alone():
     assert abs(found.count("train") / 4000 - 0.8) < 0.03 and abs(found.count("test") / 4000 - 0.1) < 0.02
     families = [question.family for question in questions[:50]]
     code = (
-        "import sys\nfrom insideout.data.text.copying import Copying\nfrom insideout.data.suite import Question, Suite\n"
+        "import sys\nfrom insideout.data.text.copying import Copying\n"
+        "from insideout.data.suite import Question, Suite\n"
         "Copying.name, Copying.__init__ = 'sums', lambda self: None\n"
         "print([Suite.split_of(Copying(), Question('another prompt', family=each)) for each in sys.argv[1:]])"
     )

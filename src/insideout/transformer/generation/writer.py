@@ -32,7 +32,7 @@ class GPTWriter:
     def write(self, prompts: Sequence[Prompt], n: int, seed: int, max_new_tokens: int) -> list[list[Answer]]:
         """n answers to each prompt, shorter than asked for where the context ends; answer i to prompt p has its own
         random numbers. Raises BadInput for a conversation, an empty prompt, or one that leaves no room."""
-        texts = [self._ids(number, prompt) for number, prompt in enumerate(prompts)]
+        texts = [self.ids_of(prompt) for prompt in prompts]
         room = min(max_new_tokens, self.model.config.context_length - max(map(len, texts), default=0))
         if n < 1 or room < 1:
             raise BadInput(
@@ -49,12 +49,13 @@ class GPTWriter:
             answers += [self._answer(ids[len(prompt) :]) for prompt, ids in zip(some, written, strict=True)]
         return [answers[first : first + n] for first in range(0, len(answers), n)]
 
-    def _ids(self, number: int, prompt: Prompt) -> list[int]:
+    def ids_of(self, prompt: Prompt) -> list[int]:
+        """The tokens that the model is given."""
         if not isinstance(prompt, str):
             raise BadInput("This writer continues texts and was given a conversation: give it one as text.")
         ids = self.tokenizer.encode(prompt)
         if not ids:
-            raise BadInput(f"Prompt {number} is empty: give at least one character.")
+            raise BadInput("A prompt is empty: give at least one character.")
         return ids
 
     def _answer(self, ids: list[int]) -> Answer:
