@@ -67,8 +67,8 @@ def softmax(scores: Matrix) -> Matrix:
 def softmax_backward(dp: Matrix, p: Matrix) -> Matrix:
     """dscores of `softmax`, from dp and its own output p, both T×S.
 
-    In one row P_j = e^{S_j} / Σ_k e^{S_k}. The quotient rule gives ∂P_j/∂S_i = P_j (δ_ij − P_i): raising S_i raises
-    P_i and lowers all others. Summed over the outputs j:
+    In one row P_j = e^{S_j} / Σ_k e^{S_k}. The quotient rule gives ∂P_j/∂S_i = P_j (δ_ij − P_i): as long as no P is
+    0 or 1, raising S_i raises P_i and lowers all others. Summed over the outputs j:
 
         dS_i = Σ_j dP_j P_j (δ_ij − P_i) = P_i (dP_i − Σ_j P_j dP_j)
 

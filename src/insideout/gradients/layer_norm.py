@@ -1,4 +1,4 @@
-"""LayerNorm: each position's vector gets mean 0 and variance 1, then a learned gain γ and bias β.
+"""LayerNorm: each position's vector gets mean 0 and variance 1 (less by ε), then a learned gain γ and bias β.
 
     n = (x − mean(x)) / √(var(x) + ε)        y = γ n + β
 

@@ -3,9 +3,9 @@
     AdamW   m ← β₁m + (1-β₁)g     v ← β₂v + (1-β₂)g²     w ← w - lr·wd·w - lr·m̂ / (√v̂ + ε)
     Muon    m ← 0.95m + 0.05g     w ← w - lr·wd·w - lr·√max(1, rows/columns) · orthogonal(0.05g + 0.95m)
 
-Muon replaces the update of a hidden matrix by the nearest matrix whose singular values are all about 1, so that
-no direction is left behind. Embeddings, heads and vectors are not such maps; they stay with AdamW. Which parameter is
-what, a module says by a method `parameter_roles()`; `roles` is what holds where none does.
+Muon replaces the update of a hidden matrix by nearly the nearest matrix whose singular values are all 1, so that only
+the weakest directions are left behind. Embeddings, heads and vectors are not such maps; they stay with AdamW. Which
+parameter is what, a module says by a method `parameter_roles()`; `roles` is what holds where none does.
 Used from book/2-building-a-transformer on. Sources: Loshchilov and Hutter 2019; Jordan 2024, "Muon: an optimizer
 for hidden layers in neural networks".
 """

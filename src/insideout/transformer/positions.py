@@ -1,8 +1,8 @@
 """How a model knows where a token stands: learned, sinusoidal, ALiBi or RoPE.
 
-Attention alone sees a set, not a sequence. Learned and sinusoidal positions are added to the embeddings; ALiBi
-lowers each score by its distance; RoPE turns queries and keys by an angle that grows with their position, so
-that a score depends only on how far apart the two are:
+A layer of attention sees its past as a set, not a sequence. Learned and sinusoidal positions are added to the
+embeddings; ALiBi lowers each score in proportion to the distance; RoPE turns queries and keys by an angle that grows
+with their position, so that a score depends on the two positions only through how far apart they are:
 
     (R_t q) · (R_s k) = q · R_(s-t) k
 
