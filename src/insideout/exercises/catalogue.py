@@ -104,6 +104,7 @@ class Exercise:
 
     def __post_init__(self) -> None:
         self.stars = self.stars or self.difficulty
+        self.tolerance = float(self.tolerance)
 
     def mistake(self, diagnosis: str, function: Callable[..., Any] | None = None) -> Callable[..., Any]:
         """Add a wrong way to solve it: as a decorator, or with the function beside."""

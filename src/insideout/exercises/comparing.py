@@ -56,19 +56,18 @@ def difference(given: Any, right: Any, tolerance: float) -> str:
         return f"Wrong kind of number: {a.family}, where {b.family} is expected."
     if b.family in (WHOLE, TRUTHS) and not b.plain and a.family != b.family:  # indices and masks
         return f"Wrong kind of number: {a.family}, where {b.family} is expected."
-    pairs = list(zip(a.values, b.values, strict=True))
-    if any(is_nan(x) and not is_nan(y) for x, y in pairs):
+    if any(x != x and y == y for x, y in zip(a.values, b.values, strict=True)):
         return "The shape is right, but some values are not numbers (nan): was a whole row masked, or 0 divided by 0?"
-    gaps = [gap(x, y) for x, y in pairs]
+    far = gaps(a.values, b.values)
     allowed = max(tolerance, SINGLE) if a.short and tolerance > 0 else tolerance
-    if max(gaps, default=0.0) <= allowed:
+    if max(far, default=0.0) <= allowed:
         return ""
     if a.family != b.family and not a.plain:
         return f"Wrong kind of number: {a.family}, where {b.family} is expected."
-    if len(gaps) == 1:
+    if len(far) == 1:
         return "The value is not right."
-    share = sum(each > allowed for each in gaps) / len(gaps)
-    return f"The shape is right, the values are not: {share:.0%} of them differ, by up to {max(gaps):.2g}."
+    share = sum(each > allowed for each in far) / len(far)
+    return f"The shape is right, the values are not: {share:.0%} of them differ, by up to {max(far):.2g}."
 
 
 def equal(given: Any, right: Any, tolerance: float) -> bool:
@@ -85,19 +84,16 @@ def equal(given: Any, right: Any, tolerance: float) -> bool:
 WHOLE, FLOATING, COMPLEX, TRUTHS = "integers", "floating-point numbers", "complex numbers", "booleans"
 
 
-def is_nan(x: Any) -> bool:
-    return bool(x != x)
-
-
-def gap(x: Any, y: Any) -> float:
-    """|x − y| relative to max(1, |y|); equal infinities and two nans count as the same."""
-    if x == y or (is_nan(x) and is_nan(y)):
-        return 0.0
-    try:
-        distance = abs(x - y)
-        return math.inf if is_nan(distance) else float(distance / max(1.0, min(abs(y), 1e300)))
-    except OverflowError:  # a whole number too large for a float
-        return math.inf
+def gaps(given: list[Any], right: list[Any]) -> list[float]:
+    """|x − y| relative to max(1, |y|) of each pair; equal infinities and two nans are 0 apart."""
+    found = []
+    for x, y in zip(given, right, strict=True):
+        try:
+            far = 0.0 if x == y or (x != x and y != y) else abs(x - y) / max(1.0, min(abs(y), 1e300))
+        except OverflowError:  # a whole number too large for a float
+            far = math.inf
+        found.append(math.inf if far != far else far)
+    return found
 
 
 def a_kind(x: Any) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
-from insideout.exercises.comparing import NotNumbers, Numbers, Ragged, gap, is_array
+from insideout.exercises.comparing import NotNumbers, Numbers, Ragged, gaps, is_array
 
 Knowns = dict[str, float]
 Pairs = list[tuple[Numbers, Numbers]]
@@ -84,9 +84,9 @@ def same(given: Any, right: Any, tolerance: float) -> bool:
 
 
 def agree(a: Numbers, b: Numbers | None, tolerance: float) -> bool:
-    if b is None or a.shape != b.shape:
-        return False
-    return all(gap(x, y) <= tolerance for x, y in zip(a.values, b.values, strict=True))
+    if b is None or not (a.values or b.values):
+        return b is not None
+    return a.shape == b.shape and max(gaps(a.values, b.values), default=0.0) <= tolerance
 
 
 # changes of the whole value: its form, its order, a function of each number
@@ -149,7 +149,7 @@ def by_rows(pick: Callable[[list[list[Any]]], list[list[Any]]]) -> Change:
     """A change of the order or number of rows (or of a list's entries)."""
 
     def change(x: Numbers) -> Numbers | None:
-        if not x.shape or x.shape[0] < 2:
+        if not x.shape or not x.shape[0]:
             return None
         rows = pick(rows_of(x))
         return reshaped(x, (len(rows), *x.shape[1:]), [number for row in rows for number in row])
@@ -161,7 +161,7 @@ def by_columns(pick: Callable[[list[Any]], list[Any]]) -> Change:
     """The same along the last axis of a matrix."""
 
     def change(x: Numbers) -> Numbers | None:
-        if len(x.shape) < 2 or x.shape[-1] < 2:
+        if len(x.shape) < 2 or not x.values:
             return None
         width = x.shape[-1]
         rows = [pick(x.values[i : i + width]) for i in range(0, len(x.values), width)]
@@ -230,7 +230,7 @@ def to_unit_sum(x: Numbers) -> Numbers | None:
 
 def one_row(at: int) -> Change:
     """One row, or entry, in place of all."""
-    return lambda x: reshaped(x, x.shape[1:], rows_of(x)[at]) if x.shape and x.shape[0] > 1 else None
+    return lambda x: reshaped(x, x.shape[1:], rows_of(x)[at]) if x.shape and x.shape[0] else None
 
 
 IN_LOOP = "Only the first row (or entry) is returned: is the `return` inside the loop?"
@@ -327,7 +327,7 @@ def by_factor(pairs: Pairs, knowns: Sequence[Knowns]) -> str:
     if any(each is not None and (math.isnan(each) or each == 0.0) for each in factors):
         return ""
     cases = [(each, known) for each, known in zip(factors, knowns, strict=True) if each is not None]
-    if len(cases) < 2 or all(abs(each - 1.0) < 1e-9 for each, _ in cases):
+    if len(cases) < 2 or all(abs(each - 1.0) < 1e-6 for each, _ in cases):
         return ""
     values = [each for each, _ in cases]
     if steady(values):
@@ -434,7 +434,7 @@ def by_rounding(pairs: Pairs) -> str:
         single = all(struct.unpack("f", struct.pack("f", x))[0] == x for x, _ in values)
     except OverflowError:
         return ""
-    if single and all(gap(x, y) < 1e-3 for x, y in values):
+    if single and max(gaps([x for x, _ in values], [y for _, y in values]), default=0.0) < 1e-3:
         return "The numbers are in float32, and have lost half of their digits: keep the precision of the input."
     return ""
 
@@ -460,10 +460,8 @@ def by_place(pairs: Pairs, tolerance: float) -> str:
     for given, right in pairs:
         if given.shape != right.shape or not right.shape:
             return ""
-        cells = (
-            place(i, right.shape) for i, (x, y) in enumerate(zip(given.values, right.values, strict=True))
-            if gap(x, y) > tolerance
-        )  # fmt: skip
+        off = enumerate(gaps(given.values, right.values))
+        cells = (place(i, right.shape) for i, far in off if far > tolerance)
         wrong_in.append(set(cells))
     shapes = [right.shape for _, right in pairs]
     if not any(wrong_in):
