@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from insideout.lab.allocations import peak_bytes
 from insideout.machine import machine
-from insideout.recipes.config import PRETRAIN
+from insideout.recipes.pretrain import SETTINGS as PRETRAIN
 from insideout.training import precision
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.exchange.hub import to_hf

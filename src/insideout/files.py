@@ -1,6 +1,7 @@
 """Whole files, and where things are kept on the reader's machine.
 
     write_whole(path, content)      there whole or not at all, whatever happens meanwhile
+    save(path, content)             the same, and a disk that does not take it is one sentence
     with locked(path):              one process at a time
     cache_folder("data")            what can be made again        data_folder()     what cannot
 
@@ -11,9 +12,12 @@ is there to know the system's customs better.
 import contextlib
 import errno
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from insideout.errors import BadInput
 
@@ -31,12 +35,24 @@ def data_folder() -> Path:
 def _home(kind: str, customary: str) -> Path:
     chosen = os.environ.get("INSIDEOUT_HOME")
     if chosen:
-        return Path(chosen).expanduser()
+        return expanded(chosen, "INSIDEOUT_HOME")
     try:
         import platformdirs
     except ModuleNotFoundError:
         return Path.home() / customary / "insideout"
     return Path(getattr(platformdirs, kind)("insideout"))
+
+
+def expanded(name: str, what: str) -> Path:
+    """A path as a person writes it, ~ meaning home. Raises BadInput where nobody has that home, or it is no path."""
+    try:
+        return Path(name).expanduser()
+    except (RuntimeError, ValueError):
+        raise BadInput(f"{what} is {name!r}, and there is no such home: write the path out.") from None
+
+
+LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part")
+"""How a file is called while it is written."""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -47,7 +63,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
     if isinstance(content, str):
         content = content.encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -70,27 +86,79 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def save(path: Path, content: bytes | str) -> None:
+    """`write_whole`, raising BadInput where the disk does not take it."""
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise disk_trouble(error, path) from error
+
+
+def is_leftover(name: str) -> bool:
+    """Is this the name of a file that a killed process was writing?"""
+    return bool(LEFTOVER.fullmatch(name))
+
+
+def sweep(folder: Path, older: float = 0.0) -> None:
+    """Remove what killed processes left half written here, if it was last touched more than `older` seconds ago."""
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            if is_leftover(path.name) and time.time() - path.stat().st_mtime >= older:
+                path.unlink()
+
+
 def disk_trouble(error: OSError, where: Path) -> BadInput:
     """The sentence for a file that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return BadInput(f"The disk is full: {where} could not be written. Free some space; what was saved is whole.")
-    return BadInput(f"{where} could not be written ({error.strerror or error}): choose another folder.")
+    cure = "set INSIDEOUT_HOME to a folder that can be written" if in_home(where) else "choose another folder"
+    return BadInput(f"{where} could not be written ({error.strerror or error}): {cure}.")
+
+
+def in_home(path: Path) -> bool:
+    """Does it lie where INSIDEOUT_HOME decides?"""
+    return any(path.is_relative_to(folder) for folder in (cache_folder(""), data_folder()))
+
+
+def lock_of(path: Path) -> Path:
+    """The file beside `path` that is locked."""
+    return path.with_name(f".{path.name}.lock")
 
 
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """One process at a time works on `path`; the others wait, or, with `wait=False`, get BlockingIOError at once.
 
-    The lock is a file beside, and dies with its process. Raises OSError where it cannot be made.
+    The lock is a file beside, which is removed at the end; it dies with its process. Raises OSError where it cannot be
+    made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        try:
-            import fcntl
+    lock_of(path).parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with lock_of(path).open("a") as file:
+            _lock(file, wait)
+            if not _is_still(lock_of(path), file):
+                continue  # who held it before removed it meanwhile
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # Windows removes no open file
+                    lock_of(path).unlink()
+            return
 
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except ModuleNotFoundError:  # Windows
-            import msvcrt
 
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        yield
+def _is_still(path: Path, file: IO[str]) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def _lock(file: IO[str], wait: bool) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except ModuleNotFoundError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]

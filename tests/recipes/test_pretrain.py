@@ -8,9 +8,7 @@ import sys
 import pytest
 
 from insideout.data.text.corpus import load_corpus
-from insideout.recipes.config import PretrainConfig
-from insideout.recipes.pretrain import make_tokenizer, training_text
-from insideout.transformer.config import GPTConfig
+from insideout.recipes.texts import make_tokenizer, training_text
 
 
 def test_the_held_out_text_shapes_no_token(tmp_path, monkeypatch):
@@ -19,7 +17,7 @@ def test_the_held_out_text_shapes_no_token(tmp_path, monkeypatch):
     file.write_text("all cats sleep. " * 900 + "zyzzyva " * 200, encoding="utf-8")  # 14,400 and 1,600 characters
     corpus = load_corpus([str(file)])
     assert "".join(training_text(corpus, 0.1)) == "all cats sleep. " * 900
-    tokenizer = make_tokenizer(PretrainConfig(model=GPTConfig(vocab_size=300)), corpus)
+    tokenizer = make_tokenizer("bpe", 300, 0.1, corpus)
     pieces = [tokenizer.decode([i]) for i in range(256, tokenizer.vocab_size)]
     assert any("cats" in piece for piece in pieces)
     assert not any("z" in piece or "y" in piece for piece in pieces)

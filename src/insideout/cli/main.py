@@ -3,36 +3,36 @@
 Exit codes: 0 done, 1 trouble, 2 bad input (nothing was overwritten), 130 stopped by Ctrl-C.
 """
 
+import codecs
 import contextlib
-import io
+import errno
 import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 from insideout.errors import BadInput
 
 
 @dataclass(frozen=True)
 class Command:
-    """A word of the command line, and where it stands: `commands/MODULE.py`, a dataclass of that name."""
+    """A word of the command line, and where it stands: `commands/WORD.py`."""
 
     about: str
     """Its line in the list of commands."""
-    kind: str
-    """The dataclass in its module."""
+    kind: str = ""
+    """The dataclass in its module. A module without one has a function `main`, which takes the flags as they are."""
 
 
 COMMANDS = {
-    "train": Command("train a GPT on text, from scratch, and write a report", "Train"),
+    "train": Command("train a GPT on text, from scratch, and write a report"),
     "sample": Command("let a trained model write", "Sample"),
     "plan": Command("say what a training run will need: memory, time and cost", "MakePlan"),
     "doctor": Command("look at this machine; known trouble, each with its cure", "Doctor"),
     "check": Command("run your answers to exercises, or list your progress", "Check"),
-    "run": Command("make a recipe's result, unless it is stored already", "Run"),
+    "run": Command("make a recipe's result, unless it is stored already"),
     "recipes": Command("list the recipes, and which results are stored", "Recipes"),
 }
 
@@ -53,6 +53,7 @@ Transformers from the Inside Out: train, look inside, and check what you have bu
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    open_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [each for each in given if each != "--debug"]
@@ -62,16 +63,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BadInput as error:
         if debug:
             raise
-        print(f"insideout: {' '.join(str(error).split())}", file=sys.stderr)
-        code = 2
+        code = complain(str(error), 2)
     except BrokenPipeError:  # the reader of our output has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        if debug:
+            raise
+        where = f" ({shortened(str(error.filename))})" if error.filename else ""
+        what = "The output could not be written: the disk is full" if error.errno == errno.ENOSPC else error.strerror
+        code = complain(f"{what or error}{where}.", 1)
+    except MemoryError:
+        code = complain("There is not enough memory for this: choose a smaller model, context or batch.", 1)
     except KeyboardInterrupt:
         if debug:
             raise
-        print("\nStopped.", file=sys.stderr)
-        code = 130
+        code = complain("Stopped.", 130)
+    close_streams()
     sys.exit(code)
 
 
@@ -87,50 +94,60 @@ def run(given: list[str]) -> int:
         return 0
     if given[0] not in COMMANDS:
         raise BadInput(f"There is no command {given[0]!r}: choose one of {', '.join(COMMANDS)}, or see --help.")
-    command = parse(given[0], given[1:])
+    word, flags = given[0], given[1:]
+    module = import_module(f"insideout.cli.commands.{word}")
+    if not COMMANDS[word].kind:
+        return int(module.main(flags))
+    from insideout.cli.flags import parse
+
+    default = module.defaults(flags) if hasattr(module, "defaults") else None
+    command: Any = parse(getattr(module, COMMANDS[word].kind), flags, word, default)
     return int(command.run())
 
 
-def parse(name: str, given: list[str]) -> Any:
-    """The command with its flags. A module's `defaults(given)`, where it has one, says what the flags default to."""
-    import tyro
-
-    module = import_module(f"insideout.cli.commands.{name}")
-    kind = getattr(module, COMMANDS[name].kind)
-    default = module.defaults(given) if hasattr(module, "defaults") else None
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            return parsed(tyro, kind, name, given, default)
-    except SystemExit as left:
-        if left.code == 0:  # --help
-            raise
-        raise BadInput(sentence(said.getvalue(), name)) from None
+def complain(words: str, code: int) -> int:
+    """One line on the error output, if that can still be written to; gives the exit code."""
+    with contextlib.suppress(OSError):
+        print(f"insideout: {' '.join(words.split())}", file=sys.stderr, flush=True)
+    return code
 
 
-def parsed(tyro: Any, kind: Any, name: str, given: list[str], default: Any) -> Any:
-    """What tyro makes of the flags."""
-    return tyro.cli(
-        kind,
-        args=given,
-        prog=f"insideout {name}",
-        default=default if default is not None else tyro.MISSING_NONPROP,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-        description=kind.__doc__,
-    )
+def shortened(name: str) -> str:
+    """A file's name, not too long."""
+    return name if len(name) <= 80 else f"{name[:77]}…"
 
 
-def sentence(said: str, name: str) -> str:
-    """tyro's framed message as one line: no frame, no title, no settings' inner names."""
-    lines = [re.sub(r"[│╭╮╰╯─]+|-{5,}", " ", line).strip() for line in said.splitlines()]
-    kept = [line for line in lines if line and "For full helptext" not in line]
-    if kept and kept[0] in ("Value error", "Parsing error", "Required options", "Unrecognized options"):
-        kept = kept[1:]
-    text = re.sub(r"^Error parsing [\w.-]+: ", "", " ".join(kept))
-    what, _, flag = text.partition(" Argument helptext: ")
-    text = f"{flag.split()[0]}: {what}" if flag else text.split(" (required) ")[0]
-    text = text or "these flags cannot be used."
-    return text if text.endswith((".", "?")) else f"{text}. See insideout {name} --help."
+PLAIN = {"✓": "+", "✗": "x", "○": "o", "●": "*", "★": "*", "☆": ".", "×": "x", "−": "-", "–": "-", "…": "...",
+         "→": "->", "≥": ">=", "≤": "<=", "·": "-", "µ": "u", "²": "2", "\u202f": " ", "⏎": "/"}  # fmt: skip
+"""How these are written where an output cannot hold them."""
+
+
+def open_streams() -> None:
+    """Every output can be written to: a closed one goes nowhere, and what an encoding lacks is written plainly."""
+    codecs.register_error("insideout", plainly)
+    for name in ("stdout", "stderr"):
+        stream: TextIO | None = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="insideout")
+
+
+def plainly(error: UnicodeError) -> tuple[str, int]:
+    """Stand-ins for characters that an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(each, "?") for each in error.object[error.start : error.end]), error.end
+
+
+def close_streams() -> None:
+    """Write out what waits, so that Python has nothing to complain about when it leaves."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Small GPTs for studies: the same text, the same budget, one change at a time.
 
 The text is `python-docs`, its last tenth held out, as tokens of a byte-level BPE. A run takes some seconds on one core,
-so that a comparison can have several seeds. The sizes of each scale are in the table below. Used from part 2 on.
+so that a comparison can have several seeds. The sizes of each scale are in the table below; each function takes a
+scale as `at`, by default the present one. Used from part 2 on.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insideout.recipes.config import PretrainConfig
+from insideout.files import cache_folder
 from insideout.scales import Scale, scale
 from insideout.training.config import TrainConfig
 from insideout.transformer.config import GPTConfig
@@ -38,36 +39,39 @@ BUDGETS: dict[Scale, TrainConfig] = {
 VALIDATION_TOKENS: dict[Scale, int] = {"tiny": 256, "laptop": 32_768, "gpu": 131_072}
 
 
-def small_config(**changes: Any) -> GPTConfig:
-    """The study model's sizes at the present scale, with changes."""
-    return dataclasses.replace(SIZES[scale()], **changes)
+CORPUS, HELD_OUT = "python-docs", 0.1
 
 
-def small_budget(**changes: Any) -> TrainConfig:
-    """How a study trains at the present scale, with changes. Held-out loss is measured four times along the way."""
-    base = BUDGETS[scale()]
+def small_config(*, at: Scale | None = None, **changes: Any) -> GPTConfig:
+    """The study model's sizes at a scale, with changes."""
+    return dataclasses.replace(SIZES[at or scale()], **changes)
+
+
+def small_budget(*, at: Scale | None = None, **changes: Any) -> TrainConfig:
+    """How a study trains at a scale, with changes. Held-out loss is measured four times along the way."""
+    base = BUDGETS[at or scale()]
     steps = changes.get("steps", base.steps)
     return dataclasses.replace(base, **{"eval_every": max(1, steps // 4), "checkpoint_every": 0} | changes)
 
 
-@lru_cache(maxsize=4)
 def small_text(
-    vocab_size: int | None = None, context_length: int | None = None
+    vocab_size: int | None = None, context_length: int | None = None, *, at: Scale | None = None
 ) -> "tuple[TokenData, BPETokenizer | CharacterTokenizer]":
     """The studies' tokens, (train and validation), and their tokenizer; learned once and kept."""
-    from insideout.data.fetch import cache_folder
+    sizes = small_config(at=at)
+    return _text(vocab_size or sizes.vocab_size, context_length or sizes.context_length, cache_folder("data"))
+
+
+@lru_cache(maxsize=4)
+def _text(vocab_size: int, context_length: int, folder: Path) -> "tuple[TokenData, BPETokenizer | CharacterTokenizer]":
+    """Kept by all that it depends on."""
     from insideout.data.text.corpus import load_corpus
     from insideout.data.text.tokens import prepare
-    from insideout.recipes.pretrain import make_tokenizer
+    from insideout.recipes.texts import make_tokenizer
 
-    size = small_config(**({} if vocab_size is None else {"vocab_size": vocab_size}))
-    config = PretrainConfig(model=size, sample_tokens=0)
-    corpus = load_corpus(config.corpus)
-    tokenizer = make_tokenizer(config, corpus)
-    folder = cache_folder() / "tokens"
-    return prepare(
-        corpus, tokenizer, folder, config.validation_fraction, context_length or size.context_length
-    ), tokenizer
+    corpus = load_corpus([CORPUS])
+    tokenizer = make_tokenizer("bpe", vocab_size, HELD_OUT, corpus)
+    return prepare(corpus, tokenizer, folder / "tokens", HELD_OUT, context_length), tokenizer
 
 
 def train_small(
@@ -78,6 +82,7 @@ def train_small(
     on_event: "Callable[[Event], None] | None" = None,
     train_tokens: int | None = None,
     loss_fn: "LossFunction | None" = None,
+    at: Scale | None = None,
 ) -> "tuple[nn.Module, dict[str, Any]]":
     """Train a GPT on the studies' text: (the model, {"loss", "curve", "steps", "validation"}).
 
@@ -91,7 +96,7 @@ def train_small(
     import torch
 
     from insideout.data.text.tokens import Tokens, sample_batch
-    from insideout.recipes.pretrain import held_out_loss
+    from insideout.recipes.texts import held_out_loss
     from insideout.training.events import Measured, Step
     from insideout.training.loop import train
     from insideout.transformer.loss import next_token_loss
@@ -101,8 +106,8 @@ def train_small(
         torch.manual_seed(seed)
         model = GPT(model)
     config: GPTConfig = model.config  # type: ignore[assignment]
-    budget = dataclasses.replace(budget or small_budget(), seed=seed)
-    data, _ = small_text(config.vocab_size, config.context_length)
+    budget = dataclasses.replace(budget or small_budget(at=at), seed=seed)
+    data, _ = small_text(config.vocab_size, config.context_length, at=at)
     text = data.train if train_tokens is None else Tokens(data.train.ids[:train_tokens])
     curve: list[float] = []
     steps: list[int] = []
@@ -112,7 +117,7 @@ def train_small(
         return sample_batch(text, step, budget.batch_size, config.context_length, seed, micro_step)
 
     def measure(module: "nn.Module") -> float:
-        tokens = VALIDATION_TOKENS[scale()]
+        tokens = VALIDATION_TOKENS[at or scale()]
         return held_out_loss(module, data.validation, config.context_length, budget.batch_size, tokens)
 
     def note(event: "Event") -> None:

@@ -26,7 +26,7 @@ from insideout import files
 from insideout.errors import BadInput
 from insideout.estimates import Interval, interval
 from insideout.files import write_whole
-from insideout.recipes.key import PACKAGE, code_version
+from insideout.recipes.code import code_key
 from insideout.scales import scale
 
 
@@ -126,7 +126,7 @@ def run_one(
 
 def place(name: str, label: str, variant: Any, seed: int, source: str) -> Path:
     """Where one run is stored."""
-    code = [code_version(), (PACKAGE / "lab" / "small.py").read_text(encoding="utf-8")]  # sizes and budgets stand there
+    code = code_key(["insideout.lab.small"])
     key = json.dumps([name, label, described(variant), seed, source, code, scale()])
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return files.cache_folder("studies") / name / f"{scale()}-{digest}.json"

@@ -1,43 +1,168 @@
-"""Recipes: named training results that are made once and found again.
+"""Stages: the life of the models as a graph of results, each made once and found again.
 
-    run = recipe("pretrain")        trains it if it is not there, else loads it
+    run = recipe("pretrain")                        makes it if it is not there, else loads it
+    runs = [recipe("pretrain", seed=s, n_layers=2) for s in range(3)]      an ablation
 
-A result is stored under the hash of its settings, its inputs and the code's version, so that a stale model is never
-used silently. Chapters, the command line and the tests all ask the same recipes. Used from part 2 on.
+A stage is one file: settings at three scales, what it needs, `make` and `load`. Its result is stored under a key of all
+that decides it (key.py), so that a stale one is never used: a changed setting, input, function or torch makes a new
+one, a comment does not. It is there whole or not at all; one that is damaged is made anew; work that was stopped half
+way goes on. Chapters, the command line and the tests all ask the same recipes. Used from part 2 on.
 """
 
-import contextlib
+import difflib
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from insideout import files
 from insideout.errors import BadInput
-from insideout.recipes.config import PretrainConfig, pretrain_config, to_dict
-from insideout.recipes.key import code_version
-from insideout.recipes.runs import Run
-from insideout.scales import Scale, scale
-from insideout.training.events import Event
+from insideout.machine import machine, software, torch_version
+from insideout.recipes.job import Inputs, Job, Tell
+from insideout.recipes.key import code_of, key_of
+from insideout.recipes.origin import here_and_now
+from insideout.recipes.runs import held, read_object
+from insideout.recipes.settings import change, path_of, to_dict, without
+from insideout.scales import SCALES, Scale, scale
+from insideout.words import duration
 
+S = TypeVar("S")
+R = TypeVar("R")
+STAGES: dict[str, Any] = {
+    "pretrain": "insideout.recipes.pretrain",
+}
+"""Every stage: its name, and the module whose STAGE it is."""
+
+RESULT = "insideout result 1"
 PARTIAL = ".partial-"
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A stage: its settings at each scale, and how it is made."""
+class Stage(Generic[S, R]):
+    """One step of a model's life."""
 
     name: str
     about: str
     """One line for the list of recipes."""
-    config: Callable[[Scale], PretrainConfig]
+    settings: Mapping[Scale, S]
+    """A dataclass for each scale. Its fields become flags, and may be named as arguments of `recipe`."""
+    make: Callable[[S, Inputs, Job], None]
+    """Check everything, call `job.begin`, then write the result into `job.folder`. A function at the top of a file."""
+    load: Callable[[Path], R]
+    """The result in a folder, typed. Raises BadInput where it is damaged."""
+    needs: tuple[str, ...] | Mapping[str, str] = ()
+    """Stages whose results `make` gets as `inputs`: their names, or name of the input -> name of the stage."""
+    sources: Callable[[S], Mapping[str, str]] = lambda settings: {}
+    """Fingerprints of the data that `make` reads from elsewhere."""
+    free: tuple[str, ...] = ()
+    """Settings that do not decide the result."""
+    report: Callable[[Path], Any] | None = None
+    """Draws the report of a finished folder."""
+
+    @property
+    def free_paths(self) -> tuple[tuple[str, ...], ...]:
+        """Where these settings are."""
+        return tuple(path_of(self.settings["tiny"], name) for name in self.free)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What it needs: name of the input -> name of the stage."""
+        return dict(self.needs) if isinstance(self.needs, Mapping) else {name: name for name in self.needs}
 
 
-RECIPES = {
-    "pretrain": Recipe("pretrain", "The book's small GPT, pretrained on Python's own documentation.", pretrain_config),
-}
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for: a stage with its settings, and the same of all that it needs."""
+
+    stage: Stage[Any, Any]
+    settings: Any
+    scale: Scale
+    inputs: Mapping[str, "Plan"]
+
+    @cached_property
+    def decisive(self) -> Any:
+        """The settings that decide the result, as JSON knows them."""
+        return without(to_dict(self.settings), self.stage.free_paths)
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Fingerprints of the data read."""
+        return dict(self.stage.sources(self.settings))
+
+    @cached_property
+    def code(self) -> str:
+        """The key of the code: of `make`, and of what loads its inputs."""
+        return code_of([self.stage.make, *(each.stage.load for each in self.inputs.values())])
+
+    @cached_property
+    def key(self) -> str:
+        """The key of the result."""
+        inputs = {name: each.key for name, each in self.inputs.items()}
+        return key_of(self.stage.name, self.decisive, inputs, self.sources, self.code)
+
+    @property
+    def folder(self) -> Path:
+        """Where the result is stored."""
+        return recipes_folder() / f"{self.stage.name}-{self.scale}-{self.key}"
+
+    def job(self, folder: Path, tell: Tell, resume: bool = False) -> Job:
+        """The making of this result in a folder."""
+        return Job(
+            folder, self.settings, tell, self.scale, self.stage.name, self.code, self.stage.free_paths, resume
+        )  # fmt: skip
+
+
+def find(name: str) -> Stage[Any, Any]:
+    """A stage by name. Raises BadInput for an unknown one."""
+    if name not in STAGES:
+        near = difflib.get_close_matches(name, STAGES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(STAGES)}."
+        raise BadInput(f"There is no recipe {name!r}; {hint}")
+    found = STAGES[name]
+    return getattr(import_module(found), "STAGE") if isinstance(found, str) else found  # noqa: B009
+
+
+def plan(
+    name: str, scale_: Scale | None = None, seed: int | None = None, changes: Mapping[str, Any] | None = None
+) -> Plan:
+    """The stage of this name with these settings changed, and all that it needs, at a scale.
+
+    The name of an input, given a dict, changes the settings of that stage.
+    """
+    stage, at = find(name), scale_ or scale()
+    settings = dict(changes or {}) | ({} if seed is None else {"seed": seed})
+    below = {each: settings.pop(each, {}) for each in stage.inputs}
+    for each, changed in below.items():
+        if not isinstance(changed, Mapping):
+            raise BadInput(f"{each} is an input of {name}: give a dict of settings to change, not {changed!r}.")
+    return planned(stage, change(stage.settings[at], settings), at, below)
+
+
+def planned(
+    stage: Stage[Any, Any], settings: Any, at: Scale, below: Mapping[str, Mapping[str, Any]] | None = None
+) -> Plan:
+    """A stage with these settings, and what it needs: the recipes of the same scale, with changes `below`, by input."""
+    inputs = {each: plan(of, at, changes=(below or {}).get(each)) for each, of in stage.inputs.items()}
+    return Plan(stage, settings, at, inputs)
+
+
+def recipe(
+    name: str, *, scale: Scale | None = None, seed: int | None = None, tell: Tell | None = None, **changes: Any
+) -> Any:
+    """The result of a stage, typed by its `load`; made first, with all that it needs, where it is not stored.
+
+    `changes` are settings by name (see settings.py); the scale is the present one if none is given. Progress is shown,
+    or told to `tell`. Raises BadInput for a name or a value that does not fit, Interrupted on Ctrl-C, after saving.
+    """
+    return obtain(plan(name, scale, seed, changes), tell)
 
 
 def recipes_folder() -> Path:
@@ -45,104 +170,178 @@ def recipes_folder() -> Path:
     return files.cache_folder("recipes")
 
 
-def find(name: str) -> Recipe:
-    """A recipe by name. Raises BadInput for an unknown one."""
-    if name not in RECIPES:
-        raise BadInput(f"There is no recipe {name!r}; there is {', '.join(sorted(RECIPES))}.")
-    return RECIPES[name]
+def obtain(wanted: Plan, tell: Tell | None = None) -> Any:
+    """The result, found or made."""
+    if whole(wanted.folder):
+        return wanted.stage.load(wanted.folder)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput(f"The recipe {wanted.stage.name} is made by one process: start it without torchrun.")
+    inputs = {name: obtain(each, tell) for name, each in wanted.inputs.items()}
+    try:
+        with files.locked(wanted.folder):
+            if not whole(wanted.folder):  # else another process made it while we waited
+                files.sweep(recipes_folder())
+                make_stored(wanted, inputs, tell)
+    except OSError as error:
+        raise files.disk_trouble(error, wanted.folder) from error
+    return wanted.stage.load(wanted.folder)
 
 
-def place(name: str, at: Scale | None = None) -> Path:
-    """Where the recipe's result is stored: name-scale-hash of settings, inputs and code."""
-    from insideout.data.text.corpus import load_corpus
+def make_stored(wanted: Plan, inputs: Inputs, tell: Tell | None) -> None:
+    """Make a result beside its place, and rename it into place. What was begun there before goes on."""
+    partial = wanted.folder.with_name(PARTIAL + wanted.folder.name)
+    resume = (partial / "config.json").is_file()
+    if not resume:
+        shutil.rmtree(partial, ignore_errors=True)  # killed before it had begun
+    partial.mkdir(parents=True, exist_ok=True)
+    files.sweep(partial)
+    began = time.perf_counter()
+    with shown(wanted, tell) as show:
+        job = wanted.job(partial, show, resume)
+        try:
+            wanted.stage.make(wanted.settings, inputs, job)
+        except BadInput:
+            if not resume or job.begun:
+                if not job.begun:
+                    shutil.rmtree(partial, ignore_errors=True)
+                raise
+            shutil.rmtree(partial)  # what was left there cannot be gone on with
+            partial.mkdir()
+            wanted.stage.make(wanted.settings, inputs, wanted.job(partial, show))
+    certify(wanted, partial, time.perf_counter() - began)
+    draw_report(wanted.stage, partial)
+    put(partial, wanted.folder)
 
-    at = at or scale()
-    config = find(name).config(at)
-    key = {
-        "config": to_dict(config),
-        "inputs": [load_corpus(config.corpus).fingerprint],
-        "code": code_version(),
-    }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return recipes_folder() / f"{name}-{at}-{digest[:16]}"
 
+def make_in(
+    stage: Stage[Any, R], settings: Any, folder: Path, at: Scale, tell: Tell, resume: bool = False, **naming: Any
+) -> R:
+    """Make a stage's result in a folder of somebody's own; its inputs are the recipes at this scale.
 
-def finished(path: Path) -> bool:
-    """Is a whole result there? It is renamed into place when finished, so a folder is enough; a damaged one is not."""
-    return (path / "config.json").is_file() and (path / "result.json").is_file()
-
-
-def recipe(name: str, on_event: Callable[[Event], None] | None = None) -> Run:
-    """The recipe's result at the present scale, trained if it is not stored yet, with the progress shown.
-
-    Training that was stopped half way goes on where it was.
+    `naming` is for `held`, which guards the folder. Raises BadInput before anything is written where something cannot
+    be used.
     """
-    from insideout.recipes.pretrain import run_pretrain
+    with held(folder, resume, **naming) as out:
+        wanted = planned(stage, settings, at)
+        inputs = {name: obtain(each) for name, each in wanted.inputs.items()}
+        stage.make(settings, inputs, wanted.job(out, tell, resume))
+        if not int(os.environ.get("RANK", "0")):
+            draw_report(stage, out)
+        return stage.load(out)
+
+
+def draw_report(stage: Stage[Any, Any], folder: Path) -> None:
+    """Draw the report, if the stage has one. Whatever happens, the result is there."""
+    if stage.report is None:
+        return
+    try:
+        stage.report(folder)
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        print(f"The report of {folder} could not be drawn ({words}); the result is saved.", file=sys.stderr)
+
+
+def shown(wanted: Plan, tell: Tell | None) -> Any:
+    """A context that gives the function to tell: the one asked for, or one that shows progress."""
+    from contextlib import nullcontext
+
     from insideout.recipes.progress import progress
 
-    path = place(name)
-    if finished(path):
-        return Run(path)
-    config = find(name).config(scale())
-    with locked(path):
-        if finished(path):  # another process made it while we waited
-            return Run(path)
-        partial = path.with_name(PARTIAL + path.name)
-        resume = (partial / "config.json").is_file()
-        if on_event is not None:
-            run_pretrain(config, partial, resume, on_event)
-        else:
-            with progress(title=f"Recipe {name} ({scale()}), trained once") as show:
-                run_pretrain(config, partial, resume, show)
-        put(partial, path)
-    return Run(path)
+    if tell is not None:
+        return nullcontext(tell)
+    took = time_taken(wanted)
+    estimate = f", about {duration(took)} as last time" if took else ""
+    return progress(title=f"Recipe {wanted.stage.name} ({wanted.scale}), made once{estimate}")
 
 
-def adopt(run: Run) -> Path | None:
-    """Store a finished run as the recipe's result, if that is what it is: same settings, text and code.
-
-    Returns the recipe's place, or None where the run is of no recipe. A result already stored is kept.
-    """
-    result = run.result()
-    if result is None or run.about.get("code_version") != code_version():
-        return None
-    for name, found in RECIPES.items():
-        at: Scale = scale()
-        if run.config != found.config(at) or run.about.get("scale") != at:
+def time_taken(wanted: Plan) -> float | None:
+    """Seconds that the newest result of this stage and scale took to make on this machine; None if there is none."""
+    found: list[tuple[str, float]] = []
+    for file in recipes_folder().glob(f"{wanted.stage.name}-{wanted.scale}-*/about.json"):
+        try:
+            about = json.loads(file.read_text(encoding="utf-8"))
+            if about["machine"] == machine():
+                found.append((str(about["date"]), float(about["seconds"])))
+        except (OSError, ValueError, KeyError, TypeError):
             continue
-        path = place(name, at)
-        if finished(path):
-            return path
-        with locked(path):
-            partial = path.with_name(PARTIAL + path.name)
-            if not finished(path):
-                shutil.rmtree(partial, ignore_errors=True)
-                shutil.copytree(run.path, partial)
-                put(partial, path)
-        return path
+    return max(found)[1] if found else None
+
+
+def certify(wanted: Plan, folder: Path, seconds: float | None = None) -> None:
+    """Write about.json: what the result was made from, where and when, and a checksum of each of its files."""
+    origin = here_and_now()
+    about = {
+        "format": RESULT,
+        "stage": wanted.stage.name,
+        "key": wanted.key,
+        "scale": wanted.scale,
+        "settings": to_dict(wanted.settings),
+        "inputs": {name: each.key for name, each in wanted.inputs.items()},
+        "sources": wanted.sources,
+        "code": wanted.code,
+        "machine": origin.machine,
+        "date": origin.date,
+        "versions": {"software": software(), "torch": torch_version()},
+        "seconds": seconds,
+        "files": {name: checksum(folder / name) for name in result_files(folder)},
+    }
+    files.save(folder / "about.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+
+
+def whole(folder: Path) -> bool:
+    """Is there a result, with all its files as they were written?"""
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        kept = about["files"]
+        return about["format"] == RESULT and bool(kept) and all(kept[name] == checksum(folder / name) for name in kept)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def result_files(folder: Path) -> Iterator[str]:
+    """What belongs to a result: all but its description and its report, which can be drawn again."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in ("about.json", "report.html") and not path.name.startswith("."):
+            yield name
+
+
+def checksum(file: Path) -> str:
+    """The sha256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def adopt(stage: Stage[Any, Any], settings: Any, folder: Path) -> Path | None:
+    """Store a finished folder as a recipe's result, if that is what it is: a scale's settings, the same data and code.
+
+    Returns the recipe's place, or None where it is of no recipe. A result already stored is kept.
+    """
+    begun = read_object(folder / "config.json")
+    if begun.get("mixed", True) or int(os.environ.get("WORLD_SIZE", "1")) > 1 or not (folder / "result.json").is_file():
+        return None
+    for at in SCALES:
+        wanted = plan(stage.name, at)
+        ran = Plan(stage, settings, at, wanted.inputs)
+        if ran.decisive != wanted.decisive or ran.key != wanted.key or begun.get("code_version") != wanted.code:
+            continue
+        try:
+            with files.locked(wanted.folder):
+                if not whole(wanted.folder):
+                    copy = wanted.folder.with_name(f".copy-{wanted.folder.name}")
+                    shutil.rmtree(copy, ignore_errors=True)  # one that was stopped
+                    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*"))
+                    certify(wanted, copy)
+                    put(copy, wanted.folder)
+        except OSError as error:
+            raise files.disk_trouble(error, wanted.folder) from error
+        return wanted.folder
     return None
 
 
-def put(partial: Path, path: Path) -> None:
-    """Rename a finished result into place."""
-    if path.exists():  # it was not whole
-        shutil.rmtree(path)
-    partial.rename(path)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time makes a result; the others wait. The lock dies with its process."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.with_name(f".{path.name}.lock").open("w")
-    except OSError as error:
-        raise BadInput(f"Could not write {path.parent} ({error.strerror}): set INSIDEOUT_HOME.") from error
-    with file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except ImportError:  # Windows: without a lock, the last to finish wins
-            pass
-        yield
+def put(made: Path, place: Path) -> None:
+    """Rename a finished result into place; what lay there was damaged."""
+    if place.exists():
+        shutil.rmtree(place)
+    made.rename(place)
+    files.sync_folder(place.parent)

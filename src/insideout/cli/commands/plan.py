@@ -78,7 +78,7 @@ class MakePlan:
 def defaults(given: list[str]) -> Any:
     """The model whose sizes the flags of `plan` default to: a preset, or one of about --parameters."""
     from insideout.planner import counts, plan
-    from insideout.recipes.config import PRETRAIN
+    from insideout.recipes.pretrain import SETTINGS
     from insideout.scales import SCALES, to_scale
 
     preset, parameters = value_of("--preset", given), value_of("--parameters", given)
@@ -86,7 +86,7 @@ def defaults(given: list[str]) -> Any:
         raise BadInput("--preset and --parameters were both given: give one.")
     if not parameters:
         name = preset or "gpt2"
-        return MakePlan(preset=name, model=PRETRAIN[to_scale(name)].model if name in SCALES else plan.preset(name))
+        return MakePlan(preset=name, model=SETTINGS[to_scale(name)].model if name in SCALES else plan.preset(name))
     try:
         wanted = float(parameters)
     except ValueError:

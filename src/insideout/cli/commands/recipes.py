@@ -1,6 +1,5 @@
 """`insideout recipes`: the stages, and which results are stored."""
 
-import os
 from dataclasses import dataclass, field
 
 from insideout import scales
@@ -14,10 +13,10 @@ class Recipes:
     """At which scale."""
 
     def run(self) -> int:
-        from insideout.recipes.stage import RECIPES, finished, place
+        from insideout.recipes.stage import STAGES, plan, whole
 
-        os.environ["INSIDEOUT_SCALE"] = self.scale
-        for name, each in RECIPES.items():
-            path = place(name, self.scale)
-            print(f"{name:<12} {each.about}\n{'':<12} {path if finished(path) else 'not made yet'}")
+        for name in STAGES:
+            wanted = plan(name, self.scale)
+            print(f"{name:<12} {wanted.stage.about}")
+            print(f"{'':<12} {wanted.folder if whole(wanted.folder) else 'not made yet'}")
         return 0

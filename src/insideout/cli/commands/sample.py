@@ -6,16 +6,18 @@ from typing import Annotated
 
 import tyro
 
+from insideout import files
 from insideout.cli.commands.shared import RUNS
 from insideout.errors import BadInput
+from insideout.words import harmless
 
 
 @dataclass(frozen=True)
 class Sample:
     """Let a trained model write."""
 
-    prompt: str = "The "
-    """How the text begins."""
+    prompt: str | None = None
+    """How the text begins. Default: as the samples of its training did."""
     run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None
     """The run's directory. Default: the newest in runs/."""
     max_new_tokens: int = 200
@@ -34,23 +36,24 @@ class Sample:
     def run(self) -> int:
         from insideout.recipes.runs import Run, newest_run
 
-        run = Run(self.run_folder) if self.run_folder else newest_run(RUNS)
+        if self.max_new_tokens < 1:
+            raise BadInput(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1.")
+        if not 0 <= self.seed < 2**63:
+            raise BadInput(f"seed is {self.seed}; it must be at least 0 and less than 2^63.")
+        run = Run(files.expanded(str(self.run_folder), "--run")) if self.run_folder else newest_run(RUNS)
         tokenizer = run.tokenizer()
-        model = run.model()
-        prompt = tokenizer.encode(self.prompt)
-        room = model.config.context_length - len(prompt)
+        prompt = tokenizer.encode(run.config.sample_prompt if self.prompt is None else self.prompt)
+        room = run.config.model.context_length - len(prompt)
         if not prompt or room < 1:
             raise BadInput(
                 f"The prompt has {len(prompt)} tokens; it must have at least 1 and fewer than the context length "
-                f"{model.config.context_length}."
+                f"{run.config.model.context_length}."
             )
-        if self.max_new_tokens < 1:
-            raise BadInput(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1.")
         from insideout.transformer.generation.generate import generate
 
         [ids] = generate(
-            model, [prompt], min(self.max_new_tokens, room), temperature=self.temperature, top_k=self.top_k,
+            run.model(), [prompt], min(self.max_new_tokens, room), temperature=self.temperature, top_k=self.top_k,
             top_p=self.top_p, min_p=self.min_p, seed=self.seed,
         )  # fmt: skip
-        print(tokenizer.decode(ids))
+        print(harmless(tokenizer.decode(ids)))
         return 0

@@ -1,21 +1,28 @@
 """What several commands need: where runs lie, flags that decide the defaults of others, how to call us again."""
 
+import os
 import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 RUNS = Path("runs")
 
 
-def value_of(flag: str, given: list[str]) -> str:
-    """The value after a flag, or nothing: for the few flags that decide the defaults of the others."""
+def value_of(flag: str, given: list[str]) -> str | None:
+    """The value after a flag, or None: for the few flags that decide the defaults of the others."""
     for i, each in enumerate(given):
         if each.startswith(f"{flag}="):
             return each.split("=", 1)[1]
         if each == flag and i + 1 < len(given):
             return given[i + 1]
-    return ""
+    return None
+
+
+def asked(variable: str) -> int:
+    """A whole number from the environment, such as torchrun's RANK; 0 where there is none."""
+    return int(os.environ.get(variable) or 0)
 
 
 def program() -> str:
@@ -29,6 +36,6 @@ def program() -> str:
         return str(called)
 
 
-def quoted(path: Path) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(str(path))
+def quoted(words: Any) -> str:
+    """A path or a prompt as a shell takes it."""
+    return shlex.quote(str(words))

@@ -1,81 +1,50 @@
-"""`insideout train`: a GPT on text, from scratch."""
+"""`insideout train`: the stage `pretrain`, in a folder of its own: a GPT on text, from scratch."""
 
-import os
-import sys
-from dataclasses import dataclass, field, replace
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from insideout import scales
-from insideout.cli.commands.shared import RUNS, program, quoted, value_of
-from insideout.recipes.config import PretrainConfig, pretrain_config
+from insideout.cli.commands.run import Word, run_stage
+from insideout.cli.commands.shared import RUNS, program, quoted
 
 
-@dataclass(frozen=True)
-class Train:
-    """Train a GPT on text, from scratch, and write a report."""
+def main(given: list[str]) -> int:
+    """Train as the flags say."""
+    from insideout.recipes.pretrain import STAGE
 
-    config: Annotated[PretrainConfig, tyro.conf.arg(name="")] = field(default_factory=PretrainConfig)
-    """The settings, by default those of the scale."""
-    scale: scales.Scale = "laptop"
-    """Which defaults to use: tiny (seconds), laptop (minutes on two cores) or gpu."""
-    out: Path | None = None
-    """Directory for the run. Default: runs/CORPUS-SCALE-N, with the next free N."""
-    resume: bool = False
-    """Go on with the run in --out, or with the newest in runs/."""
-
-    def run(self) -> int:
-        from insideout.recipes.pretrain import run_pretrain
-        from insideout.recipes.progress import progress
-        from insideout.recipes.runs import next_free
-        from insideout.recipes.stage import adopt
-        from insideout.training.interrupt import Interrupted
-
-        os.environ["INSIDEOUT_SCALE"] = self.scale
-        corpus = "+".join(Path(name).stem for name in self.config.corpus)
-        out = self.out or next_free(RUNS, f"{corpus}-{self.scale}")
-        try:
-            with progress(title=f"A GPT on {corpus}") as show:
-                run = run_pretrain(self.config, out, self.resume, show)
-        except Interrupted as stopped:
-            print(f"\nStopped after step {stopped.step:,}; everything is saved. Go on with:", file=sys.stderr)
-            print(f"    {program()} train --resume --out {quoted(out)}", file=sys.stderr)
-            return 130
-        if int(os.environ.get("RANK", "0")) == 0:
-            adopt(run)
-            print(summary(run))
-        return 0
+    about = "Train a GPT on text, from scratch, and write a report."
+    return run_stage(STAGE, given, Word("train", about, RUNS, name, after))
 
 
-def defaults(given: list[str]) -> Any:
-    """What the flags of `train` default to."""
-    from insideout.recipes import runs
-
-    at = scales.to_scale(value_of("--scale", given)) if value_of("--scale", given) else scales.scale()
-    out = value_of("--out", given)
-    default = Train(config=pretrain_config(at), scale=at, out=Path(out) if out else None)
-    if "--resume" in given:
-        run = runs.Run(out) if out else runs.newest_run(RUNS)
-        recorded = scales.to_scale(run.about.get("scale", at), str(run.path / "config.json"))
-        default = replace(default, config=run.config, out=run.path, scale=recorded)
-    return default
+def name(config: Any) -> str:
+    """What the run's folder is called: its texts, in letters that every system allows, and not too many."""
+    words = "+".join(Path(each).stem for each in config.corpus)
+    return re.sub(r"[^\w.+-]+", "_", words).strip("._")[:60] or "text"
 
 
-def summary(run: Any) -> str:
+def after(run: Any) -> str:
     """How a run ended, where its report is, and three things to do next."""
     result = run.result()
+    speed = result["tokens_per_second"]
     lines = [
-        f"\nTrained {run.about['n_parameters']:,} parameters in {result['seconds']:.0f} s at "
-        f"{result['tokens_per_second']:,.0f} tokens/s.",
+        f"\nTrained {run.about['n_parameters']:,} parameters in {result['seconds']:.0f} s"
+        + (f" at {speed:,.0f} tokens/s." if speed else "."),
         f"Held-out loss {result['validation_loss']:.3f} nats per token, {result['bits_per_byte']:.3f} bits per byte.",
         f"\nReport: {run.report}",
         "\nNext:",
-        f'    {program()} sample --run {quoted(run.path)} --prompt "To read a file, "',
+        f"    {program()} sample --run {quoted(run.path)} --prompt {quoted(prompt(run))}",
         f"    {program()} train --corpus PATH      your own text: a .txt, a .jsonl or a folder",
         "    make book                        the book, with this model in it"
         if Path("Makefile").is_file()
         else f"    {program()} check                the exercises",
     ]
     return "\n".join(lines)
+
+
+def prompt(run: Any) -> str:
+    """A prompt that the run's tokenizer knows, and that leaves room to write."""
+    wished = "To read a file, "
+    known = run.config.tokenizer == "bpe" and run.config.corpus == ("python-docs",)
+    if known and len(run.tokenizer().encode(wished)) < run.config.model.context_length:
+        return wished
+    return str(run.config.sample_prompt)
