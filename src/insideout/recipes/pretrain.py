@@ -27,7 +27,7 @@ from insideout.recipes.texts import (
     sample,
     usable_prompt,
 )
-from insideout.scales import Scale
+from insideout.scales import Scale, scale
 from insideout.training.config import TrainConfig
 from insideout.training.events import Event, Measured, Note, Sample, Started
 from insideout.training.metrics import Metric, together
@@ -108,6 +108,11 @@ SETTINGS: dict[Scale, PretrainConfig] = {
         ),
     ),
 }  # fmt: skip
+
+
+def pretrain_config(at: Scale | None = None) -> PretrainConfig:
+    """The settings of this stage at a scale, by default the present one."""
+    return SETTINGS[at or scale()]
 
 
 METRICS = (
