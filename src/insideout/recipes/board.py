@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from insideout import files
 from insideout.data.suite import Suite
 from insideout.errors import BadInput
-from insideout.machine import machine
 from insideout.recipes.key import code_of, key_of
+from insideout.recipes.origin import Origin, here_and_now, measured
 from insideout.recipes.scoreboard import (
     MANNERS,
     HeldOut,
@@ -106,7 +106,7 @@ def stage_scores(
         print(f"Scoring {name} ({wanted.scale}): {QUESTIONS[wanted.scale]} questions a suite", file=sys.stderr)
         kept = measure(wanted, result)
         write(file, key, kept)
-    return kept
+    return read(file, key) or kept  # as it was kept, with where and when it was measured
 
 
 def key_of_scores(wanted: Plan) -> str:
@@ -159,6 +159,7 @@ def read(file: Path, key: str) -> StageScores | None:
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["format"] != FORMAT or kept["key"] != key:
             return None
+        kept = measured(kept, [Origin(kept["machine"], kept["date"])])
         greedy, sampled = ({name: from_dict(each) for name, each in kept[how].items()} for how in ("greedy", "sampled"))
         return StageScores(kept["stage"], kept["scale"], greedy, sampled, metrics_from_dict(kept["model"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -167,8 +168,9 @@ def read(file: Path, key: str) -> StageScores | None:
 
 def write(file: Path, key: str, scores: StageScores) -> None:
     """Keep them: there whole or not at all."""
+    origin = here_and_now()
     kept = {
-        "format": FORMAT, "key": key, "stage": scores.stage, "scale": scores.scale, "machine": machine(),
+        "format": FORMAT, "key": key, "stage": scores.stage, "scale": scores.scale, **origin._asdict(),
         "model": metrics_to_dict(scores.model),
         "greedy": {name: to_dict(each) for name, each in scores.greedy.items()},
         "sampled": {name: to_dict(each) for name, each in scores.sampled.items()},
