@@ -20,7 +20,7 @@ from itertools import islice, pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from insideout.data.suite import Answer, Part, Question, Split, Suite, Writer
+from insideout.data.suite import Answer, Message, Part, Question, Split, Suite, Writer
 from insideout.errors import BadInput
 from insideout.estimates import Interval, difference, interval, paired_proportions, proportion
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from insideout.transformer.generation.writer import GPTWriter
     from insideout.transformer.model import GPT
 
+MANNERS = ("stop rate", "length", "distinct-2")
+"""What is measured of answers whatever they are asked."""
 BIGRAMS = 100
 """How many pairs of words distinct-2 looks at together."""
 
@@ -75,6 +77,36 @@ class Scores:
         if metric not in self.metrics:
             raise BadInput(f"{self.suite} was not scored by {metric!r}; there is {', '.join(self.metrics)}.")
         return self.metrics[metric].value
+
+
+def to_dict(scores: Scores) -> dict[str, Any]:
+    """As JSON knows them."""
+    return dataclasses.asdict(scores) | {"metrics": metrics_to_dict(scores.metrics)}
+
+
+def from_dict(values: Mapping[str, Any]) -> Scores:
+    """The scores that `to_dict` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+    answered = tuple(
+        Answered(
+            each["prompt"] if isinstance(each["prompt"], str) else tuple(Message(*turn) for turn in each["prompt"]),
+            each["kind"], tuple(each["answers"]), tuple(each["verdicts"]),
+        )
+        for each in values["answered"]
+    )  # fmt: skip
+    return Scores(**{**values, "metrics": metrics_from_dict(values["metrics"]), "answered": answered})
+
+
+def metrics_to_dict(metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    """Metrics as JSON knows them."""
+    return {name: metric.value._asdict() | {"unit": metric.unit} for name, metric in metrics.items()}
+
+
+def metrics_from_dict(values: Mapping[str, Any]) -> dict[str, Metric]:
+    """The metrics that `metrics_to_dict` wrote."""
+    return {
+        name: Metric(Interval(each["mean"], each["low"], each["high"], each["n"]), each["unit"])
+        for name, each in values.items()
+    }
 
 
 def score(
@@ -210,7 +242,9 @@ def divergences(model: "GPT", start: "GPT", documents: "Sequence[Document]") -> 
     from insideout.data.batch import padded
 
     used = {id for document in documents for segment in document for id in segment.ids}
-    spare = next((id for id in range(model.config.vocab_size) if id not in used), None)  # padding is read by nobody
+    spare = next((id for id in range(model.config.vocab_size) if id not in used), None)
+    if spare is None and len(documents) > 1:  # no token is left to fill rows up with: each on its own
+        return [each for document in documents for each in divergences(model, start, [document])]
     batch = padded(documents, spare)
     with torch.inference_mode():
         p, q = (as_read(each, batch.ids).double().log_softmax(-1) for each in (model, start))  # (B, T, V) each
