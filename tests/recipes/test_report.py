@@ -93,6 +93,12 @@ def test_a_chart_has_a_line_for_each_metric_of_its_section_and_shares_are_percen
     assert "Length of the gradient" not in found  # it was never finite
 
 
+def test_averaged_weights_are_drawn_beside_the_models_own():
+    measured = [record | {"ema_validation_loss": 1.9} for record in records() if "validation_loss" in record]
+    [loss] = [section for section in charts(measured, SHOWN) if section.title == "Loss"]
+    assert loss.body.count("<polyline") == 3 and "held-out loss, averaged weights" in loss.body
+
+
 @pytest.mark.parametrize(
     "odd", [[], [{"step": 1}], [{"step": 1, "loss": None}], [{"step": 1, "loss": float("nan"), "reward": "x"}]]
 )
