@@ -3,6 +3,7 @@
 argv: a folder. Prints a JSON object: for each moment of death, the fingerprint and metrics after resuming.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import torch._dynamo  # the first optimizer imports it: once here, not in every 
 
 from insideout.training import checkpoint
 from insideout.training.loop import train
-from tests.training.tiny import Tiny, batch_at, config, fingerprint, loss_fn, losses, validate
+from tests.training.tiny import Replay, Tiny, batch_at, config, fingerprint, loss_fn, losses, validate
 
 real_write = checkpoint.write
 
@@ -28,6 +29,15 @@ def dying_batch_at(step: int, micro_step: int):
     if (step, micro_step) == WHEN:
         die()
     return batch_at(step, micro_step)
+
+
+class Dying(Replay):
+    """A source with a memory: what the model itself wrote."""
+
+    def batch_at(self, step: int, micro_step: int):
+        if (step, micro_step) == WHEN:
+            die()
+        return super().batch_at(step, micro_step)
 
 
 def dying_write(path: Path, data: bytes) -> None:
@@ -55,20 +65,27 @@ def in_fork(work, *arguments) -> int:
     return pid
 
 
-def run(out: Path, resume: bool) -> None:
+def run(out: Path, resume: bool, memory: bool = False) -> None:
+    """Train; with a memory on what the model writes, and with an average of the weights."""
     model = Tiny(dropout=0.3)
-    train(model, loss_fn, dying_batch_at, config(), out=out, validate=validate, resume=resume)
+    batches = Dying(model, every=4) if memory else dying_batch_at
+    settings = config(ema_half_life=3.0 if memory else 0.0)
+    train(model, loss_fn, batches, settings, out=out, validate=validate, resume=resume)
     (out / "fingerprint").write_text(fingerprint(model))
 
 
 def outcome(out: Path) -> dict:
-    return {"fingerprint": (out / "fingerprint").read_text(), "losses": losses(out)}
+    """The weights, the metrics, and every byte of the last checkpoint beside state.json, which holds the seconds."""
+    files = sorted(checkpoint.latest(out).glob("*.safetensors"))
+    stored = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {"fingerprint": (out / "fingerprint").read_text(), "losses": losses(out), "stored": stored}
 
 
 base = Path(sys.argv[1])
 WHEN: object = None
 assert os.waitpid(in_fork(run, base / "straight", False), 0)[1] == 0
-report = {"straight": outcome(base / "straight")}
+assert os.waitpid(in_fork(run, base / "memory", False, True), 0)[1] == 0
+report = {"straight": outcome(base / "straight"), "memory": outcome(base / "memory")}
 
 moments = {
     "first step": (0, 1),
@@ -78,16 +95,19 @@ moments = {
     "first checkpoint, weights": "step-00000003/model.safetensors",
     "later checkpoint, optimizer": "step-00000009/optimizer.safetensors",
     "last checkpoint, state": "step-00000012/state.json",
+    "memory, middle of a step": (7, 1),
+    "memory checkpoint, source": "step-00000006/source-00000.safetensors",
+    "memory checkpoint, average": "step-00000009/average.safetensors",
 }
 checkpoint.write = dying_write
 for number, (name, when) in enumerate(moments.items()):
     out = base / f"killed-{number}"
-    WHEN = when
-    status = os.waitpid(in_fork(run, out, False), 0)[1]
+    WHEN, memory = when, name.startswith("memory")
+    status = os.waitpid(in_fork(run, out, False, memory), 0)[1]
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, name
     half = [path.name for path in (out / "checkpoints").glob(".partial*")]
     WHEN = None
-    assert os.waitpid(in_fork(run, out, True), 0)[1] == 0, name
+    assert os.waitpid(in_fork(run, out, True, memory), 0)[1] == 0, name
     clean = not list((out / "checkpoints").glob(".partial*"))
     report[name] = outcome(out) | {"half_written": half, "clean": clean}
 

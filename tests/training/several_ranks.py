@@ -21,12 +21,15 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from insideout.errors import BadInput
 from insideout.training import checkpoint, distributed, shards
 from insideout.training.distributed import gradient_norm, whole
+from insideout.training.invariants import every_group_changes
 from insideout.training.loop import train
+from insideout.training.metrics import Metric
+from insideout.training.objective import Objective
 from insideout.transformer import tensor_parallel
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.generate import generate
 from insideout.transformer.model import GPT
-from tests.training.tiny import VOCABULARY, Tiny, batch, config, fingerprint, loss_fn, losses, validate
+from tests.training.tiny import VOCABULARY, Replay, Tiny, batch, config, fingerprint, loss_fn, records, validate
 
 base = Path(sys.argv[1])
 PARTS = 4
@@ -49,6 +52,18 @@ def gpt(kind: str, seed: int = 0) -> GPT:
     return model
 
 
+def with_metrics(model, ids_and_targets):
+    """The loss, the probability of the right token, and that at the first place, where often nothing is asked."""
+    found = []
+    loss, count = loss_fn(lambda ids: found.append(model(ids)) or found[0], ids_and_targets)
+    _, targets = ids_and_targets
+    right = found[0].softmax(-1).gather(-1, targets.clamp(min=0)[..., None])[..., 0] * (targets != -100)
+    return loss, count, {"right": right.sum(), "first": (right[:, 0].sum(), (targets[:, 0] != -100).sum())}
+
+
+OBJECTIVE = Objective(with_metrics, (Metric("right"), Metric("first")), checks=(every_group_changes(),))
+
+
 def training(
     name: str,
     model: str = "tiny",
@@ -56,8 +71,14 @@ def training(
     parallel: str = "ddp",
     resume: bool = False,
     die: tuple[int, int] | str = "",
+    frozen: bool = False,
+    memory: bool = False,
 ) -> None:
-    """Train; `die` at a (step, rank), or while a checkpoint's files are being written."""
+    """Train; `die` at a (step, rank), or while a checkpoint's files are being written.
+
+    With Muon an average of the weights is kept too. `frozen`: only the first layer and the head are trained; `memory`:
+    on what the model itself writes.
+    """
 
     def batch_at(step: int, micro_step: int):
         if die == (step, distributed.rank()):
@@ -75,10 +96,42 @@ def training(
     written, shards.write = shards.write, dying_write
     seed = distributed.rank()  # rank 0's weights must reach everyone
     made = Tiny(seed=seed) if model == "tiny" else gpt(model, seed)
+    if frozen:
+        for parameter_name, parameter in made.named_parameters():
+            parameter.requires_grad_(parameter_name.startswith(("blocks.0", "head")))
     size = 2 * PARTS // distributed.data_ranks(parallel)
-    settings = config(optimizer=optimizer, parallel=parallel, steps=8, eval_every=4, batch_size=size)
-    train(made, loss_fn, batch_at, settings, out=base / name, validate=validate, resume=resume)
+    settings = config(
+        optimizer=optimizer, parallel=parallel, steps=8, eval_every=4, batch_size=size,
+        ema_half_life=3.0 if optimizer == "muon" else 0.0,
+    )  # fmt: skip
+    source = Dying(made, die) if memory else batch_at
+    train(made, OBJECTIVE, source, settings, out=base / name, validate=validate, resume=resume)
     shards.write = written
+    if memory:
+        tell("memory", name, distributed.rank(), fingerprint(made), source.counts["history"])
+
+
+class Dying(Replay):
+    """What the model writes, until the process is killed."""
+
+    def __init__(self, model, die) -> None:
+        super().__init__(model, every=5)
+        self.die = die
+
+    def batch_at(self, step: int, micro_step: int):
+        if self.die == (step, distributed.rank()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().batch_at(step, micro_step)
+
+
+def other_ranks(name: str) -> None:
+    """A source's memory cannot be dealt out anew."""
+    try:
+        training(name, memory=True, resume=True)
+        said = ""
+    except BadInput as error:
+        said = str(error)
+    tell("other ranks", said)
 
 
 def gradients(n_ranks: int, *kinds: str) -> None:
@@ -181,8 +234,11 @@ def job(name: str, **settings):
 
 optimizers = ("adamw", "muon")
 straight = [job(f"one-{each}", optimizer=each) for each in optimizers]
+straight += [job("one-frozen", optimizer="muon", frozen=True)]
 forked(1, *straight, *(job(f"one-gpt-{each}", model="grouped", optimizer=each) for each in optimizers))
 two = [job(f"{way}-2-{each}", optimizer=each, parallel=way) for way in ("ddp", "fsdp") for each in optimizers]
+two += [job(f"{way}-2-frozen", optimizer="muon", parallel=way, frozen=True) for way in ("ddp", "fsdp")]
+two += [job("memory", memory=True)]
 two += [job(f"tensor-2-{each}", model="grouped", optimizer=each, parallel="tensor") for each in optimizers]
 forked(2, *two, (gradients, 2, *GPTS, {}), (full_disk, {}))
 four = [job(f"{way}-4-muon", model="grouped", optimizer="muon", parallel=way) for way in ("fsdp", "tensor")]
@@ -199,6 +255,17 @@ forked(1, job(**moved, resume=True, die=(6, 0)), may_die=True)
 forked(2, job(**moved, parallel="tensor", resume=True))
 tell("moved", sorted(path.name for path in folder.iterdir()))
 
-report = {path.parent.name: losses(path.parent) for path in base.glob("*/metrics.jsonl")}
+# A model that is partly frozen, begun by two processes and gone on with by one; a source with a memory in each of two.
+forked(2, job("moved-frozen", optimizer="muon", parallel="fsdp", frozen=True, die=(4, 1)), may_die=True)
+forked(1, job("moved-frozen", optimizer="muon", frozen=True, resume=True))
+forked(2, job("memory-killed", memory=True, die=(4, 1)), may_die=True)
+forked(1, (other_ranks, "memory-killed", {}))
+forked(2, job("memory-killed", memory=True, resume=True))
+
+NUMBERS = ("step", "loss", "lr", "validation_loss", "ema_validation_loss", "right", "first", "gradient_norm")
+report = {
+    path.parent.name: [[r.get(k) for k in NUMBERS] for r in records(path.parent)]
+    for path in base.glob("*/metrics.jsonl")
+}
 told = [json.loads(line) for path in sorted(base.glob("report-*.jsonl")) for line in path.read_text().splitlines()]
 print(json.dumps({"losses": report, "told": told}))

@@ -42,6 +42,8 @@ def test_several_processes_equal_one(runs, optimizer):
     same(losses, f"one-gpt-{optimizer}", f"tensor-2-{optimizer}")
     for parallel in ("fsdp", "tensor"):
         same(losses, "one-gpt-muon", f"{parallel}-4-muon")
+    looked = losses["one-muon"][-1]
+    assert None not in looked and looked[3] != looked[4]  # the held-out loss, also of the averaged weights
     assert losses[f"one-{optimizer}"][0][1] != losses[f"one-gpt-{optimizer}"][0][1]
 
 
@@ -61,14 +63,42 @@ def test_killed_and_resumed_by_other_numbers_of_processes(runs):
     assert last == ["step-00000006", "step-00000008"]
 
 
+def test_a_partly_frozen_model_is_the_same_on_many_and_moves_between_them(runs):
+    folder, losses, _ = runs
+    for run in ("ddp-2-frozen", "fsdp-2-frozen", "moved-frozen"):
+        same(losses, "one-frozen", run)
+    found = {run: checkpoint.load(checkpoint.latest(folder / run)) for run in ("one-frozen", "fsdp-2-frozen")}
+    for each in found.values():
+        assert sorted(each.model) == sorted(each.average) == ["blocks.0.bias", "blocks.0.weight", "head.weight"]
+        assert each.state["base"] == found["one-frozen"].state["base"] is not None
+    assert len(list(checkpoint.latest(folder / "fsdp-2-frozen").rglob("average/*.safetensors"))) == 2
+
+
+def test_each_process_has_a_memory_of_its_own_and_goes_on_with_it(runs):
+    folder, losses, told = runs
+    memories = {tuple(each[1:3]): each[3:] for each in told if each[0] == "memory"}
+    assert len(memories) == 4 and losses["memory"] == losses["memory-killed"]
+    for rank in (0, 1):
+        assert memories["memory", rank] == memories["memory-killed", rank]
+    assert memories["memory", 0][0] == memories["memory", 1][0] and memories["memory", 0][1] != memories["memory", 1][1]
+    [said] = [each[1] for each in told if each[0] == "other ranks"]
+    assert "a source with a memory, in 2 processes: go on with as many" in said
+    names = sorted(path.name for path in checkpoint.latest(folder / "memory").iterdir())
+    assert names == [
+        "model.safetensors", "optimizer.safetensors", "source-00000.safetensors", "source-00001.safetensors",
+        "state.json",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("run", "ranks"), [("fsdp-2-adamw", 2), ("fsdp-4-muon", 4), ("tensor-4-muon", 4)])
 def test_each_process_writes_its_slices_and_nothing_is_pickled(runs, run, ranks):
     folder = checkpoint.latest(runs[0] / run)
     found = checkpoint.load(folder)
     assert found.state["data_ranks"] == (1 if run.startswith("tensor") else ranks)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    assert {path.suffix for path in files} == {".safetensors", ".json"} and len(files) == 1 + 2 * ranks
-    for part, tensors in (("model", found.model), ("optimizer", found.optimizer)):
+    parts = {"model": found.model, "optimizer": found.optimizer} | ({"average": found.average} if "muon" in run else {})
+    assert {path.suffix for path in files} == {".safetensors", ".json"} and len(files) == 1 + len(parts) * ranks
+    for part, tensors in parts.items():
         written = dict.fromkeys(tensors, 0)
         for file in (folder / part).iterdir():
             with safe_open(file, "pt") as slices:
@@ -82,7 +112,7 @@ def test_each_process_writes_its_slices_and_nothing_is_pickled(runs, run, ranks)
 
 def test_slices_hold_the_tensors_that_one_process_would_write(runs):
     one, many = (checkpoint.load(checkpoint.latest(runs[0] / run)) for run in ("one-gpt-muon", "moved-muon"))
-    for mine, theirs in ((one.model, many.model), (one.optimizer, many.optimizer)):
+    for mine, theirs in ((one.model, many.model), (one.optimizer, many.optimizer), (one.average, many.average)):
         assert mine.keys() == theirs.keys()
         for name in mine:
             assert torch.allclose(mine[name], theirs[name], atol=1e-5), name

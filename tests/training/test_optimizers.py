@@ -65,6 +65,96 @@ def test_roles_where_a_model_says_nothing():
     assert undecayed == ["blocks.0.bias", "blocks.1.bias", "embedding.weight", "norm.bias", "norm.weight"]
 
 
+class Adapter(nn.Module):
+    """Says of its matrices that Muon is nothing for them."""
+
+    def __init__(self, role="decayed"):
+        super().__init__()
+        self.a, self.b, self.role = nn.Linear(8, 2, bias=False), nn.Linear(2, 8, bias=False), role
+
+    def parameter_roles(self):
+        return {"a.weight": self.role, "b.weight": self.role}
+
+
+class Stack(nn.Module):
+    """Layers in a list, with an adapter inside one, and a projection outside that it says is hidden."""
+
+    def __init__(self, say=None, inner="decayed"):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), Adapter(inner)), nn.Linear(8, 8)])
+        self.project = nn.Linear(8, 8)
+        self.conv = nn.Conv1d(8, 8, 3)
+        self.say = say or {}
+
+    def parameter_roles(self):
+        return self.say
+
+
+def test_a_module_says_what_its_parameters_are_and_the_outer_one_goes_first():
+    matrices = ["layers.0.0.weight", "layers.1.weight"]
+    adapter = ["layers.0.1.a.weight", "layers.0.1.b.weight"]
+    hidden, decayed, undecayed = named(Stack())
+    assert (hidden, decayed) == (matrices, [*adapter, "project.weight", "conv.weight"])
+    assert undecayed == ["conv.bias", "layers.0.0.bias", "layers.1.bias", "project.bias"]
+    hidden, decayed, undecayed = named(Stack({"project.weight": "hidden", "layers.1.weight": "undecayed"}))
+    assert hidden == ["layers.0.0.weight", "project.weight"] and "layers.1.weight" in undecayed
+    hidden, decayed, _ = named(Stack({adapter[0]: "hidden"}, inner="undecayed"))
+    assert adapter[0] in hidden and adapter[1] not in decayed
+
+
+def test_muon_moves_what_a_model_says_is_hidden_and_nothing_else():
+    model = Stack({"project.weight": "hidden"})
+    optimizers = Optimizers(model, config(optimizer="muon"))
+    [muon] = [part for part in optimizers.parts if isinstance(part, Muon)]
+    names = {optimizers.names[p] for group in muon.param_groups for p in group["params"]}
+    assert names == {"layers.0.0.weight", "layers.1.weight", "project.weight"}
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        {"nowhere.weight": "decayed"},
+        {"project.weight": "matrix"},
+        {"project.bias": "hidden"},
+        {"conv.weight": "hidden"},
+    ],
+)
+def test_a_role_that_cannot_be_is_refused(say):
+    with pytest.raises(BadInput, match=r"^Stack says that its parameter .* it must be one of its parameters"):
+        roles(Stack(say))
+
+
+def test_muon_with_nothing_hidden_is_refused():
+    plain = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    with pytest.raises(BadInput, match="Sequential has no hidden matrix to train: choose adamw, or give it a method"):
+        Optimizers(plain, config(optimizer="muon"))
+    assert Optimizers(plain, config(optimizer="adamw"))
+
+
+@pytest.mark.parametrize("kind", ["grouped heads", "untied", "learned positions", "experts"])
+def test_roles_of_a_gpt(kind):
+    """The layers' matrices are hidden; a tied head is an embedding, a head of its own is decayed."""
+    from insideout.transformer.config import GPTConfig
+    from insideout.transformer.experts import MixtureOfExperts
+    from insideout.transformer.model import GPT
+
+    changes = {
+        "grouped heads": {"n_kv_heads": 2, "mlp": "swiglu"},
+        "untied": {"tie_embeddings": False, "bias": True},
+        "learned positions": {"positions": "learned", "norm": "layernorm"},
+        "experts": {},
+    }[kind]
+    model = GPT(GPTConfig(vocab_size=11, context_length=8, d_model=16, n_layers=2, n_heads=4, **changes))
+    if kind == "experts":
+        model.blocks[0].feed_forward = MixtureOfExperts(model.config, 2, 1)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 1 or "embedding" in name:
+            expected = "undecayed"
+        else:
+            expected = "decayed" if name == "head.weight" else "hidden"
+        assert roles(model)[name] == expected, name
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_only_matrices_decay(optimizer):
     model = Tiny()

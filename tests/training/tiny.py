@@ -76,3 +76,45 @@ def losses(out: Path) -> list[tuple[Any, ...]]:
     from insideout.training.metrics import read
 
     return [tuple(r.get(key) for key in ("step", "loss", "lr", "validation_loss")) for r in read(out / "metrics.jsonl")]
+
+
+def records(out: Path) -> list[dict[str, Any]]:
+    """All metrics."""
+    from insideout.training.metrics import read
+
+    return read(out / "metrics.jsonl")
+
+
+class Replay:
+    """A source with a memory, as reinforcement learning has: a buffer of what the model itself wrote, refilled now and
+    then, from which batches are drawn again and again."""
+
+    def __init__(self, model: nn.Module, every: int = 3) -> None:
+        self.model, self.every = model, every
+        self.buffer = torch.zeros(0, 6, dtype=torch.long)
+        self.counts: dict[str, Any] = {"filled": 0, "history": []}
+
+    @torch.no_grad()
+    def fill(self) -> None:
+        """Sixteen rows, each token drawn from the model's own distribution after the one before."""
+        self.model.eval()
+        ids = torch.randint(VOCABULARY, (16, 1))
+        for _ in range(5):
+            ids = torch.cat([ids, torch.multinomial(self.model(ids)[:, -1].softmax(-1), 1)], 1)
+        self.model.train()
+        self.buffer = torch.cat([self.buffer, ids])[-24:]
+        self.counts["filled"] += 1
+        self.counts["history"].append(int(ids.sum()))
+
+    def batch_at(self, step: int, micro_step: int) -> tuple[Tensor, Tensor]:
+        if micro_step == 0 and (step % self.every == 0 or not len(self.buffer)):
+            self.fill()
+        ids = self.buffer[torch.randint(len(self.buffer), (4,))]
+        return ids, (3 * ids + 1) % VOCABULARY
+
+    def state(self) -> dict[str, Any]:
+        return {"buffer": self.buffer, **self.counts}
+
+    def load_state(self, state: Any) -> None:
+        self.buffer = state["buffer"]
+        self.counts = {name: state[name] for name in ("filled", "history")}

@@ -71,8 +71,9 @@ class State:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
         width = min(WIDEST, options.max_width)
         yield Text(harmless(f"{self.title}: {self.note}"), style="bold")
-        yield Columns([ProgressBar(total=max(1, self.steps), completed=self.step, width=width)])
-        yield Group(*rows(self.numbers(), width))
+        if self.steps:
+            yield Columns([ProgressBar(total=self.steps, completed=self.step, width=width)])
+            yield Group(*rows(self.numbers(), width))
         if self.sample:
             prompt = self.sample.prompt
             begun = prompt if self.sample.text.startswith(prompt) else ""

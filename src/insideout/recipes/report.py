@@ -96,9 +96,12 @@ def drawn(section: Section) -> str:
 
 
 def charts(records: Sequence[Mapping[str, Any]], shown: Sequence[Metric]) -> list[Section]:
-    """A chart for each section of the metrics that something was recorded for, in their order."""
+    """A chart for each section of the metrics that something was recorded for, in their order.
+
+    What was measured of averaged weights too is drawn beside that of the model's own.
+    """
     lines: dict[str, list[tuple[Metric, list[tuple[float, float]]]]] = {}
-    for metric in shown:
+    for metric in (each for own in shown for each in (own, own.of_average())):
         points = [(r["step"], r[metric.name]) for r in records if is_finite(r.get(metric.name))]
         if metric.section and points:
             factor = 100 if metric.unit == "%" else 1

@@ -174,7 +174,7 @@ def load_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def packed(state: Mapping[str, Any]) -> bytes:
+def packed(state: Mapping[Any, Any]) -> bytes:
     """What a source of batches remembers, as one file: its tensors, and its other values as JSON in the header.
 
     Raises BadInput for a value that would not come back as it is: a tuple, a set, a dict whose keys are no strings.

@@ -3,8 +3,9 @@
 Used from book/2-building-a-transformer on. Imports no torch, so that help texts are quick.
 """
 
-import math
-from dataclasses import MISSING, dataclass, fields
+import sys
+from dataclasses import dataclass
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from insideout.errors import BadInput
@@ -87,10 +88,7 @@ Settings = TypeVar("Settings")
 
 
 def check_types(settings: Any) -> None:
-    """Does every field of a dataclass hold what its annotation says? BadInput names the first that does not.
-
-    Knows int, float (also given as an int, and finite), bool, str, Literal, lists and dicts of these, and None.
-    """
+    """Does every field of a dataclass hold what its annotation says? BadInput names the first that does not."""
     for name, kind in get_type_hints(type(settings)).items():
         if not fits(getattr(settings, name), kind):
             raise BadInput(f"{name} is {str(getattr(settings, name))[:80]}; it must be {described(kind)}.")
@@ -100,46 +98,56 @@ def read_as(kind: type[Settings], values: Any, where: str) -> Settings:
     """The dataclass whose fields a JSON object holds. Raises BadInput, naming `where`, for anything else."""
     if not isinstance(values, dict):
         raise BadInput(f"{where} is {str(values)[:80]}; it must be an object with the fields of {kind.__name__}.")
-    hints = get_type_hints(kind)
-    known = {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(kind)}  # type: ignore[arg-type]
-    for name in values.keys() - known.keys():
-        raise BadInput(f"{where} has {name}, which this version of the library does not know.")
-    for name, needed in known.items():
-        if needed and name not in values:
-            raise BadInput(f"{where} lacks {name}.")
-        if name in values and not fits(values[name], hints[name]):
-            raise BadInput(f"{where} has {name} {str(values[name])[:80]}; it must be {described(hints[name])}.")
+    hints, found = get_type_hints(kind), {}
+    for name, value in values.items():
+        if name not in hints:
+            raise BadInput(f"{where} has {name}, which this version of the library does not know.")
+        if not fits(value, hints[name]):
+            raise BadInput(f"{where} has {name} {str(value)[:80]}; it must be {described(hints[name])}.")
+        found[name] = fitted(value, hints[name])
     try:
-        return kind(**values)
+        return kind(**found)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from error
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Is the value of the type? A bool is no number, an int is a float too, and floats are finite."""
+    """Is the value of this type? A bool is no number, an int is a float too, and floats are finite."""
+    try:
+        fitted(value, kind)
+    except TypeError:
+        return False
+    return True
+
+
+def fitted(value: Any, kind: Any) -> Any:
+    """The value as its type, an int as a float where one is wanted; TypeError where it is of another.
+
+    Knows int, float, bool, str, None, Literal, and lists, dicts and unions of these.
+    """
     origin, inner = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return type(value) is str and value in inner
-    if origin is dict:
-        return isinstance(value, dict) and all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
-    if origin is list:
-        return isinstance(value, list) and all(fits(each, inner[0]) for each in value)
-    if inner:  # a union
-        return any(fits(value, each) for each in inner)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return value is None if kind is type(None) else isinstance(value, kind)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if origin is Literal and type(value) is str and value in inner:
+        return value
+    if origin is dict and isinstance(value, dict):
+        return {fitted(name, inner[0]): fitted(each, inner[1]) for name, each in value.items()}
+    if origin is list and isinstance(value, list):
+        return [fitted(each, inner[0]) for each in value]
+    if origin is UnionType:
+        return fitted(value, next((each for each in inner if fits(value, each)), inner[0]))
+    if kind is float and number and abs(value) <= sys.float_info.max:
+        return float(value)
+    if (kind is int and number and isinstance(value, int)) or (kind in (bool, str, NoneType) and type(value) is kind):
+        return value
+    raise TypeError(kind)
 
 
 def described(kind: Any) -> str:
     """A type for a sentence."""
-    words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "none"}
-    if kind in words:
-        return words[kind]
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(get_args(kind))
-    if get_origin(kind) in (dict, list):
-        return f"a {get_origin(kind).__name__}, each {described(get_args(kind)[-1])}"
-    return " or ".join(described(each) for each in get_args(kind))
+    words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", NoneType: "none"}
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return "one of " + ", ".join(inner)
+    if origin in (dict, list):
+        return f"a {origin.__name__}, each {described(inner[-1])}"
+    return words[kind] if kind in words else " or ".join(described(each) for each in inner)

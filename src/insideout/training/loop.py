@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from insideout.errors import BadInput
 from insideout.training import checkpoint, distributed, precision
@@ -44,7 +44,7 @@ from insideout.training.weights import Base
 
 __all__ = ["Interrupted", "TrainResult", "train"]
 
-Validate = Callable[[nn.Module], float | Mapping[str, float]]
+Validate = Callable[[nn.Module], float | Tensor | Mapping[str, float]]
 
 
 def train(
