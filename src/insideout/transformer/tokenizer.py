@@ -47,7 +47,7 @@ class Tokenizer:
     def __init__(self, special_tokens: Sequence[str], n_ordinary: int, roles: dict[str, str]) -> None:
         self.special_tokens, self.roles = list(special_tokens), dict(roles)
         for token in self.special_tokens:
-            _check_text(token)
+            check_text(token)
             if not token or any(character.isspace() for character in token):
                 raise BadInput(f"The special token {token!r} is empty or holds a blank: choose one such as <|end|>.")
         if len(set(self.special_tokens)) < len(self.special_tokens):
@@ -78,7 +78,7 @@ class Tokenizer:
 
         Raises BadInput for what is no text of this tokenizer's, and for a name that is no special token.
         """
-        _check_text(text)
+        check_text(text)
         asked = asked_for(special, self.special_ids)
         return list(
             chain.from_iterable(
@@ -155,7 +155,7 @@ class CharacterTokenizer(Tokenizer):
         if not characters:
             raise BadInput("The text to train the tokenizer on is empty: give a text with at least one character.")
         for character in characters:
-            _check_text(character)
+            check_text(character)
         return cls(sorted(characters))
 
     @property
@@ -469,7 +469,8 @@ def _without(chunks: Iterable[str], special_tokens: Sequence[str]) -> Iterable[s
         yield piece
 
 
-def _check_text(text: Any) -> None:
+def check_text(text: Any) -> None:
+    """Raises BadInput for anything but a str that UTF-8 can hold."""
     if not isinstance(text, str):
         raise BadInput(f"A tokenizer reads text, not {type(text).__name__}: give a str.")
     try:
