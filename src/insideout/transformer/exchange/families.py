@@ -125,6 +125,9 @@ def config_from_json(about: dict[str, Any], where: str) -> tuple[GPTConfig, str]
     """The GPTConfig of what a config.json holds, and its family. BadInput names what is wrong or has no part here."""
     family = check_family(about.get("model_type"))
     checked_sizes(about, where, _SIZES[family])
+    for name in ("rope_scaling", "rope_parameters"):
+        if about.get(name) is not None and not (isinstance(about[name], dict) and about[name]):
+            raise BadInput(f"{name} of {where} is {about[name]!r}; it must be null, or an object that says rope_type.")
     try:
         config = config_from_hf(import_transformers().AutoConfig.for_model(**about))
     except BadInput:

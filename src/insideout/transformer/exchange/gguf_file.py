@@ -105,12 +105,12 @@ def read(path: Path) -> tuple[dict[str, Any], list[Any]]:
         def __setattr__(self, name: str, value: Any) -> None:  # a plain array is cut three times as fast as a memmap
             super().__setattr__(name, np.asarray(value) if name == "data" else value)
 
-        def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
+        def _get(self, offset: Any, dtype: Any, count: Any = 1, override_order: Any = None) -> Any:
             if offset + int(count) * np.dtype(dtype).itemsize > len(self.data):
                 raise ValueError("it ends too early")
             return super()._get(offset, dtype, count, override_order)
 
-        def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
+        def _get_field_parts(self, orig_offs: Any, raw_type: Any) -> Any:
             if raw_type == GGUFValueType.ARRAY and (n := int(self._get(orig_offs + 4, np.uint64)[0])) > LONGEST:
                 raise ValueError(f"a list of {n} entries")
             return super()._get_field_parts(orig_offs, raw_type)
@@ -219,7 +219,7 @@ def _tokenizer(values: dict[str, Any], path: Path) -> HubTokenizer:
         ),
         "llama-bpe": _split(_LLAMA3), "qwen2": _split(_QWEN2),
     }  # fmt: skip
-    if about.get("model") != "gpt2" or cut not in ways or not _texts(tokens) or not _texts(merges):
+    if about.get("model") != "gpt2" or cut not in list(ways) or not _texts(tokens) or not _texts(merges):
         raise BadInput(
             f"The tokenizer in {path} is of kind {about.get('model')!r}, cut as {cut!r}: only byte-level BPE, cut as "
             f"{', '.join(ways)}, is supported, so get the model's safetensors."
@@ -235,17 +235,21 @@ def _tokenizer(values: dict[str, Any], path: Path) -> HubTokenizer:
     if cut == "qwen2":
         fast.normalizer = normalizers.NFC()
     fast.pre_tokenizer, fast.decoder = ways[cut], decoders.ByteLevel()
-    kinds = about.get("token_type") or []
+    kinds, adds, template = (about.get(name) for name in ("token_type", "add_bos_token", "tokenizer.chat_template"))
+    if not (kinds is None or (isinstance(kinds, list) and len(kinds) == len(tokens))):
+        raise BadInput(f"{path} does not say of each of its {len(tokens)} tokens of which type it is: it is damaged.")
+    if not isinstance(adds, bool | None) or not isinstance(template, str | None):
+        raise BadInput(f"add_bos_token or chat_template in {path} is not of the right type: it is damaged.")
     for special, wanted in ((True, 3), (False, 4)):  # llama.cpp's numbers: control tokens, and tokens added by a user
-        added = [token for token, kind in zip(tokens, kinds, strict=False) if kind == wanted]
+        added = [token for token, kind in zip(tokens, kinds or [], strict=False) if kind == wanted]
         fast.add_tokens([AddedToken(token, special=special, normalized=False) for token in added])
     named: dict[str, Any] = {}
     for name in ("bos", "eos", "padding", "unknown", "eot"):
         id = about.get(f"{name}_token_id")
-        if id is not None and (not isinstance(id, int) or not 0 <= id < len(tokens)):
+        if id is not None and (type(id) is not int or not 0 <= id < len(tokens)):
             raise BadInput(f"{name}_token_id in {path} is {id!r}, which is none of its {len(tokens)} tokens.")
         named[name] = id
-    begin = named["bos"] if about.get("add_bos_token", cut == "llama-bpe") else None
+    begin = named["bos"] if adds or (adds is None and cut == "llama-bpe") else None
     if begin is not None:
         before = [(tokens[begin], begin)]
         fast.post_processor = processors.TemplateProcessing(single=f"{tokens[begin]} $A", special_tokens=before)
@@ -254,9 +258,7 @@ def _tokenizer(values: dict[str, Any], path: Path) -> HubTokenizer:
         tokenizer_object=fast, clean_up_tokenization_spaces=False,
         **{theirs: tokens[named[ours]] if named[ours] is not None else None for ours, theirs in names.items()},
     )  # fmt: skip
-    template = values.get("tokenizer.chat_template")
-    if isinstance(template, str):
-        theirs.chat_template = template
+    theirs.chat_template = template
     return HubTokenizer(theirs, [id for id in (named["eos"], named["eot"]) if id is not None])
 
 

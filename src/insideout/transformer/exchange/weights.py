@@ -97,7 +97,10 @@ def build(
         with torch.device("meta"):
             model = GPT(config)
     except RuntimeError as error:  # sizes whose product is no number that a machine knows
-        raise BadInput(f"The configuration of {where} asks for a model that no machine can hold: {config}.") from error
+        raise BadInput(
+            f"The configuration of {where} asks for a model that no machine can hold: width "
+            f"{config.d_model}, feed-forward width {config.ff_width}, {config.vocab_size} tokens."
+        ) from error
     found = places(model, family)
     _check({name: shape for parts in found.values() for name, shape in parts.items()}, weights, where)
     assert embedding is not None
@@ -166,7 +169,7 @@ def _fill(ours: Tensor, parts: dict[str, Any], where: str) -> None:
     for name, part in parts.items():
         for rows in _slices(part):
             piece = part[rows]
-            if not piece.sum(dtype=torch.float64).isfinite():
+            if not all(bool(extreme.isfinite()) for extreme in torch.aminmax(piece)):
                 raise BadInput(f"{name} of {where} holds NaN or infinity: the weights are damaged, so get them again.")
             ours[start + rows.start : start + rows.stop] = piece
         start += part.shape[0]
