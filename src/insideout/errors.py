@@ -6,3 +6,8 @@ class BadInput(ValueError):
 
     The command line prints it and leaves with exit code 2; nothing has been overwritten.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line, without its full stop: another library's word within a sentence of ours."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).strip().rstrip(".:")

@@ -31,6 +31,14 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+def memory() -> int | None:
+    """This machine's memory in bytes, or None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def torch_version() -> str:
     """The installed torch, without importing it."""
     try:

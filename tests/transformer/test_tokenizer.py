@@ -2,13 +2,16 @@
 
 import json
 import random
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiktoken
 import tokenizers
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, trainers
@@ -154,10 +157,14 @@ def test_tiktoken_gives_the_same_ids_for_the_same_merges(text):
 def test_tiktoken_agrees_on_prose_and_on_special_tokens():
     assert TOKENIZER.encode(TEXT) == ENCODING.encode_ordinary(TEXT)
     text = "<|user|>it's 1984<|end|> né"
-    assert TOKENIZER.encode(text) == ENCODING.encode(text, allowed_special="all")
-    assert TOKENIZER.encode(text, special=False) == ENCODING.encode_ordinary(text)
-    assert TOKENIZER.encode(text)[0] == 599 and 599 not in TOKENIZER.encode(text, special=False)
-    assert TOKENIZER.decode(TOKENIZER.encode(text)) == TOKENIZER.decode(TOKENIZER.encode(text, special=False)) == text
+    found, plain = TOKENIZER.encode(text, special=True), TOKENIZER.encode(text)
+    assert found == ENCODING.encode(text, allowed_special="all")
+    assert TOKENIZER.encode(text, special=["<|end|>"]) == ENCODING.encode(
+        text, allowed_special={"<|end|>"}, disallowed_special=()
+    )
+    assert plain == TOKENIZER.encode(text, special=[]) == ENCODING.encode_ordinary(text)
+    assert found[0] == 599 and 599 not in plain
+    assert TOKENIZER.decode(found) == TOKENIZER.decode(plain) == text
 
 
 def test_bytes_are_numbered_as_in_gpt2():
@@ -175,6 +182,81 @@ def test_character_round_trip(text):
     assert tokenizer.vocab_size == len(set("abc" + text))
 
 
+# ---- special tokens ------------------------------------------------------------------------------------------------
+
+ROLES = dict(pad="<|pad|>", begin="<|begin|>", end="<|end|>")
+NEW = ["<|pad|>", "<|begin|>", "<|end|>", "<|assistant|>", "<|end|>>"]
+CHARACTERS = CharacterTokenizer.train(TEXT + "".join(NEW))
+
+
+@pytest.mark.parametrize("plain", [PLAIN, CHARACTERS], ids=["bpe", "characters"])
+def test_special_tokens_are_added_and_old_ids_stay(plain):
+    tokenizer = plain.with_special(NEW[:3], **ROLES).with_special(NEW[3:])
+    first = plain.vocab_size
+    assert tokenizer.special_ids == {token: first + i for i, token in enumerate(NEW)}
+    assert tokenizer.vocab_size == first + 5 and plain.vocab_size == first and not plain.special_ids
+    assert (tokenizer.pad_id, tokenizer.begin_id, tokenizer.end_id) == (first, first + 1, first + 2)
+    assert tokenizer.stop_ids == (first + 2,) and plain.stop_ids == () and plain.pad_id is None
+    assert tokenizer.encode(TEXT[:300]) == plain.encode(TEXT[:300])
+    assert len({each.fingerprint for each in (plain, tokenizer, plain.with_special(NEW[:1]))}) == 3
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(st.sampled_from([*NEW, "<|", "|>"]), st.sampled_from(_LEXICON[:40])), max_size=9).map("".join)
+)
+@pytest.mark.parametrize("plain", [PLAIN, CHARACTERS], ids=["bpe", "characters"])
+def test_what_a_user_types_never_becomes_a_special_token(plain, text):
+    tokenizer = plain.with_special(NEW, **ROLES)
+    ids = tokenizer.encode(text)
+    assert ids == plain.encode(text) and max(ids, default=0) < plain.vocab_size and tokenizer.decode(ids) == text
+    named = tokenizer.encode(text, special=["<|pad|>"])
+    assert named.count(tokenizer.pad_id) == text.count("<|pad|>")
+    assert not {id for id in named if id >= plain.vocab_size} - {tokenizer.pad_id}
+    found = tokenizer.encode(text, special=True)
+    assert found == tokenizer._fast.encode(text).ids  # the longest of two that fit
+    assert tokenizer.decode(found) == tokenizer.decode(named) == text
+    assert tokenizer.decode(found, special=False) == plain.decode([id for id in found if id < plain.vocab_size])
+
+
+@pytest.mark.parametrize("plain", [PLAIN, CHARACTERS], ids=["bpe", "characters"])
+def test_special_tokens_and_their_roles_survive_a_file(tmp_path: Path, plain):
+    from transformers import AutoTokenizer
+
+    tokenizer = plain.with_special(NEW, **ROLES)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    again, theirs = load_tokenizer(tmp_path / "tokenizer.json"), AutoTokenizer.from_pretrained(tmp_path)
+    assert again.fingerprint == tokenizer.fingerprint and again.special_ids == tokenizer.special_ids
+    assert again.roles == ROLES and again.stop_ids == tokenizer.stop_ids
+    assert (theirs.pad_token_id, theirs.bos_token_id, theirs.eos_token_id) == tuple(
+        tokenizer.special_ids[token] for token in NEW[:3]
+    )
+    assert len(theirs) == tokenizer.vocab_size
+    text = "<|begin|>ae<|end|>>i <|assistant|>io<|end|><|pad|><|pad|>"
+    ids = tokenizer.encode(text, special=True)
+    assert theirs(text)["input_ids"] == ids
+    assert theirs(text, split_special_tokens=True)["input_ids"] == tokenizer.encode(text)
+    assert theirs.decode(ids) == text and theirs.decode(ids, skip_special_tokens=True) == "aei io"
+    assert tokenizer.decode(ids, special=False) == "aei io"
+
+
+def test_ids_may_come_from_anywhere_but_must_be_whole_numbers():
+    ids = PLAIN.encode("it's né")
+    sources = [tuple(ids), iter(ids), np.array(ids), np.array(ids, np.uint16), list(np.array(ids)), torch.tensor(ids)]
+    for source in sources:
+        assert PLAIN.decode(source) == "it's né"
+    assert PLAIN.decode([]) == PLAIN.decode(torch.tensor([], dtype=torch.long)) == ""
+    wrong = [
+        [1.7], [1.0], [True], [None], ["1"], [[1, 2]], "12", b"12", {1: 2}, np.array([1.0]), np.array([True]),
+        np.array([[1]]), np.array(1), torch.tensor([1.7]), torch.tensor([True]), torch.tensor([[1]]), [2**70], [-1],
+        [float("nan")], [np.float32(1)], [np.bool_(True)], [torch.tensor(1.0)],
+    ]  # fmt: skip
+    for bad in wrong:
+        for tokenizer in (PLAIN, CHARACTERS):
+            with pytest.raises(BadInput, match=r"Ids are one list of whole numbers|There is no token"):
+                tokenizer.decode(bad)
+
+
 # ---- files ---------------------------------------------------------------------------------------------------------
 
 
@@ -184,9 +266,9 @@ def test_saved_bpe_loads_here_and_in_transformers(tmp_path: Path, text: str):
 
     path = tmp_path / "tokenizer.json"
     TOKENIZER.save(path)
-    ids = TOKENIZER.encode(text)
+    ids = TOKENIZER.encode(text, special=True)
     again, theirs = load_tokenizer(path), PreTrainedTokenizerFast(tokenizer_file=str(path))
-    assert again.encode(text) == ids and again.fingerprint == TOKENIZER.fingerprint
+    assert again.encode(text, special=True) == ids and again.fingerprint == TOKENIZER.fingerprint
     assert theirs(text)["input_ids"] == ids and theirs.decode(ids) == text
     assert len(theirs) == TOKENIZER.vocab_size and theirs.added_tokens_decoder[598].special
     assert theirs.decode(theirs("it<|end|>")["input_ids"], skip_special_tokens=True) == "it"
@@ -275,8 +357,79 @@ def test_missing_and_binary_files_are_bad_input(tmp_path: Path):
         (lambda: TOKENIZER.decode([-1]), "no token -1"),
         (lambda: TOKENIZER.decode([600]), "no token 600"),
         (lambda: TOKENIZER.encode("a\ud800"), "surrogate"),
+        (
+            lambda: TOKENIZER.encode("a", special=["<|pad|>"]),
+            "no special token of this tokenizer: it has <|end|>, <|us",
+        ),
+        (lambda: TOKENIZER.with_special(["<|end|>"]), "already"),
+        (lambda: TOKENIZER.with_special(["<|pad|>"], end="<|stop|>"), "end is '<|stop|>', which is none"),
+        (lambda: CharacterTokenizer("ab").with_special(["b"]), "b is an ordinary token too"),
+        (lambda: BPETokenizer([(bpe.BYTE_TO_ID[97], bpe.BYTE_TO_ID[98])], ["ab"]), "ab is an ordinary token too"),
+        (lambda: BPETokenizer([(0, 256)]), "Merge 0 joins"),
+        (lambda: BPETokenizer([(-1, 0)]), "Merge 0 joins"),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(act, says: str):
-    with pytest.raises(BadInput, match=says):
+    with pytest.raises(BadInput, match=re.escape(says)):
         act()
+
+
+# ---- damage: each value of a file in turn is another ---------------------------------------------------------------
+
+WRONG = [None, "x", -1, 1e400, [], {}]
+
+
+def places_in(value, path=()) -> list[tuple]:
+    """The way to every value of a JSON file; of long lists and objects only the first, a middle and the last."""
+    inside = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    some = inside if len(inside) < 20 else [inside[0], inside[len(inside) // 2], inside[-1]]
+    return [path, *(place for key in some for place in places_in(value[key], (*path, key)))]
+
+
+def with_value(about, path: tuple, value):
+    if not path:
+        return value
+    kept = json.loads(json.dumps(about))
+    inside = kept
+    for key in path[:-1]:
+        inside = inside[key]
+    inside[path[-1]] = value
+    return kept
+
+
+@pytest.mark.parametrize("plain", [BPETokenizer(PLAIN.merges[:9]), CHARACTERS], ids=["bpe", "characters"])
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_file_with_any_value_changed_is_refused_in_a_sentence_or_means_the_same(plain, name, tmp_path: Path):
+    tokenizer = plain.with_special(["<|pad|>", "<|stop|>", "<|user|>"], pad="<|pad|>", end="<|stop|>")
+    tokenizer.save(tmp_path / "tokenizer.json")
+    about, refused = json.loads((tmp_path / name).read_text()), 0
+    for path in places_in(about):
+        for value in WRONG:
+            (tmp_path / name).write_text(json.dumps(with_value(about, path, value)))
+            try:
+                again = load_tokenizer(tmp_path / "tokenizer.json")
+            except BadInput as error:
+                assert "\n" not in str(error) and str(error).endswith(".")
+                refused += 1
+            else:
+                assert again.encode(TEXT[:99]) == tokenizer.encode(TEXT[:99]), (path, value)
+                if path[-1:] != ("content",):  # another name is another tokenizer, and right
+                    assert again.special_ids == tokenizer.special_ids, (path, value)
+    assert refused > (100 if name == "tokenizer.json" else 10)
+
+
+def test_a_negative_id_is_no_panic(tmp_path: Path):
+    path = tmp_path / "tokenizer.json"
+    first = TOKENIZER._fast.id_to_token(TOKENIZER.merges[0][0])
+    path.write_text(spoiled(lambda about: about["model"]["vocab"].update({first: -1})))
+    with pytest.raises(BadInput, match="neither"):
+        load_tokenizer(path)
+
+
+def test_a_folder_is_not_needed_to_say_where_a_tokenizer_cannot_be(tmp_path: Path):
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "loop", tmp_path / "loop" / "tokenizer.json", tmp_path / ("x" * 300), tmp_path / "a\0b"):
+        with pytest.raises(BadInput, match="Could not read"):
+            load_tokenizer(path)
+        with pytest.raises(BadInput, match="Could not write"):
+            TOKENIZER.with_special(["<|pad|>"], pad="<|pad|>").save(path / "tokenizer.json")

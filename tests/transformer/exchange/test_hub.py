@@ -13,10 +13,19 @@ from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.exchange import weights
 from insideout.transformer.exchange.families import places
-from insideout.transformer.exchange.hub import config_from_hf, config_to_hf, from_hf, load, save, to_hf
+from insideout.transformer.exchange.hub import (
+    config_from_hf,
+    config_to_hf,
+    from_hf,
+    load,
+    new_folder,
+    save,
+    to_hf,
+)
 from insideout.transformer.generation.generate import generate
 from insideout.transformer.model import GPT
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
+from insideout.transformer.vocabulary import grow
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'hub'")
 transformers.logging.set_verbosity_error()
@@ -154,7 +163,7 @@ def test_tokenizers_of_both_kinds_survive_a_saved_folder(tmp_path):
     text = "the cat's\n  café <|end|> ."
     assert load(tmp_path / "ours")[1].fingerprint == ours.fingerprint
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "ours")
-    assert theirs.encode(text) == ours.encode(text)
+    assert theirs.encode(text) == ours.encode(text, special=True)
     assert theirs.decode(ours.encode(text)) == text
 
     import tokenizers
@@ -310,10 +319,10 @@ def broken(kind: str, folder) -> None:
         ("architecture", "'mistral' is not supported"),
         ("activation", "hidden_act is 'gelu'"),
         ("yarn", "rope_type is 'yarn'"),
-        ("nonsense", "no qwen3 configuration"),
+        ("nonsense", "hidden_size of .* is .wide.; it must be a whole number"),
         ("bits", "quantization_config"),
         ("half windows", "sliding window"),
-        ("zero", "n_layers is 0"),
+        ("zero", "num_hidden_layers of .* is 0; it must be"),
         ("json", "not JSON"),
     ],
 )
@@ -345,6 +354,177 @@ def test_a_name_that_is_not_there_says_what_to_do(name, word, tmp_path, monkeypa
     with pytest.raises(BadInput, match=word) as error:
         load(name)
     assert "\n" not in str(error.value)
+
+
+WRONG = [None, "x", -1, 1e400, [], {}]
+
+
+def places_in(value, path=()) -> list[tuple]:
+    """The way to every value of a JSON file."""
+    inside = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    return [path, *(place for key in inside for place in places_in(value[key], (*path, key)))]
+
+
+def with_value(about, path: tuple, value):
+    if not path:
+        return value
+    kept = json.loads(json.dumps(about))
+    inside = kept
+    for key in path[:-1]:
+        inside = inside[key]
+    inside[path[-1]] = value
+    return kept
+
+
+@pytest.mark.parametrize("values", [GPT2_JSON, LLAMA_JSON, QWEN3_JSON], ids=lambda values: values["model_type"])
+def test_a_config_with_any_value_changed_is_refused_in_a_sentence_or_means_the_same(values, tmp_path):
+    saved(tmp_path, values)
+    right, ids, seen = load(tmp_path)[0], torch.randint(61, (1, 20)), 0
+    for path in places_in(values):
+        for value in WRONG:
+            (tmp_path / "config.json").write_text(json.dumps(with_value(values, path, value)))
+            before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+            try:
+                model = load(tmp_path)[0]
+            except BadInput as error:
+                assert "\n" not in str(error) and str(error).endswith("."), (path, value)
+                seen += 1
+            else:
+                with torch.no_grad():  # null means a setting's default, which may be another model, and right
+                    assert value is None or torch.equal(model(ids), right(ids)), (path, value)
+            assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert seen > 50
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "model.safetensors.index.json", "tokenizer.json"])
+def test_files_beside_it_with_any_value_changed_too(name, tmp_path):
+    theirs = theirs_from(QWEN3_JSON)
+    theirs.generation_config.eos_token_id = [3, 5]
+    theirs.save_pretrained(tmp_path, max_shard_size="30KB")
+    BPETokenizer.train("a b ab", 257).with_special(["<|x|>"]).save(tmp_path / "tokenizer.json")
+    about, seen = json.loads((tmp_path / name).read_text()), 0
+    stop_ids = load(tmp_path)[1].stop_ids
+    assert stop_ids == (3, 5)
+    ways = places_in(about)
+    for path in ways if len(ways) < 60 else [*ways[:12], *ways[:: len(ways) // 12]]:
+        for value in WRONG:
+            (tmp_path / name).write_text(json.dumps(with_value(about, path, value)))
+            try:
+                tokenizer = load(tmp_path)[1]
+            except BadInput as error:
+                assert "\n" not in str(error) and str(error).endswith("."), (path, value)
+                seen += 1
+            else:
+                if name == "generation_config.json" and path and path[0] != "eos_token_id":
+                    assert tokenizer.stop_ids == stop_ids
+    assert seen > 6
+
+
+@pytest.mark.parametrize(
+    "name", ["../model.safetensors", "/etc/passwd", "a/b.safetensors", "..", "", "x.bin", "a\\b.safetensors"]
+)
+def test_an_index_reads_nothing_outside_its_folder(name, tmp_path):
+    folder = tmp_path / "model"
+    saved(folder, QWEN3_JSON)
+    (folder / "model.safetensors").rename(tmp_path / "model.safetensors")
+    weights_in = dict.fromkeys(safetensors.torch.load_file(tmp_path / "model.safetensors"), name)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weights_in}))
+    with pytest.raises(BadInput, match="no safetensors file beside it: refused"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"num_hidden_layers": 10**12}, "num_hidden_layers of .* must be a whole number"),
+        ({"num_hidden_layers": 9999}, "asks for 9999 layers and the weights have 2"),
+        ({"max_position_embeddings": 2**30}, r"takes [\d,.]+ GB in memory .* and this machine has"),
+        ({"intermediate_size": 2**31 - 1, "hidden_size": 2**31 - 4}, "no machine can hold"),
+        ({"vocab_size": 10**9}, "has shape"),
+        ({"vocab_size": 10**30}, "vocab_size of .* must be a whole number"),
+        ({"rms_norm_eps": -1.0}, "norm_eps.* must be a number above 0"),
+        ({"tie_word_embeddings": "yes"}, "tie_|true or false"),
+    ],
+)
+def test_sizes_that_cannot_be_are_said_and_not_tried(changes, word, tmp_path):
+    saved(tmp_path, QWEN3_JSON)
+    (tmp_path / "config.json").write_text(json.dumps(QWEN3_JSON | changes))
+    with pytest.raises(BadInput, match=word):
+        load(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    saved(tmp_path, QWEN3_JSON)
+    for wrong in (float("nan"), float("inf"), float("-inf")):
+        tensors = safetensors.torch.load_file(tmp_path / "model.safetensors")
+        tensors["model.layers.1.mlp.up_proj.weight"][5, 7] = wrong
+        safetensors.torch.save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+        with pytest.raises(BadInput, match=r"layers.1.mlp.up_proj.weight of .* NaN or infinity"):
+            load(tmp_path)
+
+
+def test_paths_that_lead_nowhere_get_one_sentence(tmp_path, tokenizer):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("x")
+    model = noisy(GPT(CONFIGS[2]))
+    for path in (tmp_path / "loop", "x" * 5000, "~nobody-here/model", "a\0b", tmp_path / "file", "", "~" * 300):
+        with pytest.raises(BadInput) as error:
+            load(path)
+        assert "\n" not in str(error.value)
+    before = sorted(tmp_path.iterdir())
+    for path in (tmp_path / "loop", tmp_path / "loop" / "x", tmp_path / ("x" * 300), tmp_path / "file", "a\0b"):
+        with pytest.raises(BadInput):
+            save(model, tokenizer, path)
+    assert sorted(tmp_path.iterdir()) == before
+    with pytest.raises(BadInput, match="not a GPT-2"):
+        save(GPT(GPTConfig(**SMALL)), tokenizer, tmp_path / "a" / "b" / "c")
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "a" / "b" / "c"):
+        1 / 0  # noqa: B018
+    assert sorted(tmp_path.iterdir()) == before  # the folders above are gone too
+
+
+def test_a_model_knows_where_its_text_ends(tmp_path):
+    """From generation_config.json, else from config.json, else from the tokenizer; and a saved one keeps it."""
+    ours = BPETokenizer.train("the cat sat on the mat. " * 20, 270).with_special(["<|pad|>", "<|end|>"])
+    with_end = BPETokenizer(ours.merges, ours.special_tokens, pad="<|pad|>", end="<|end|>")
+    model = noisy(GPT(GPTConfig.llama(**(SMALL | dict(vocab_size=ours.vocab_size)), n_kv_heads=2, d_ff=56)))
+    save(model, with_end, tmp_path / "one")
+    found = load(tmp_path / "one")[1]
+    assert found.stop_ids == with_end.stop_ids == (with_end.special_ids["<|end|>"],) and found.roles == with_end.roles
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "one")
+    assert theirs.generation_config.eos_token_id == with_end.end_id
+    assert theirs.generation_config.pad_token_id == with_end.pad_id
+    their_tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "one")
+    assert their_tokenizer.eos_token_id == with_end.end_id and their_tokenizer.pad_token_id == with_end.pad_id
+    for seed in range(40):  # drawn text stops there by itself
+        [text] = generate(model, [[1, 2]], 40, temperature=3.0, seed=seed, stop=found.stop_ids)
+        assert with_end.end_id not in text[:-1]
+    generation = tmp_path / "one" / "generation_config.json"
+    generation.write_text(json.dumps({"eos_token_id": [7, with_end.end_id, 9999]}))
+    assert load(tmp_path / "one")[1].stop_ids == (7, with_end.end_id)
+    several = load(tmp_path / "one")
+    save(*several, tmp_path / "two")
+    assert load(tmp_path / "two")[1].stop_ids == (7, with_end.end_id)
+    generation.unlink()
+    assert load(tmp_path / "one")[1].stop_ids == (with_end.end_id,)
+    save(model, ours, tmp_path / "none")
+    assert load(tmp_path / "none")[1].stop_ids == ()
+
+
+def test_a_model_grown_by_special_tokens_writes_the_same_text_in_transformers(tmp_path):
+    plain = BPETokenizer.train("the cat sat on the mat. " * 20, 270)
+    model = noisy(GPT(GPTConfig.llama(**(SMALL | dict(vocab_size=plain.vocab_size)), n_kv_heads=2, d_ff=56)))
+    tokens = ["<|pad|>", "<|user|>", "<|end|>"]
+    tokenizer = plain.with_special(tokens, pad="<|pad|>", end="<|end|>")
+    grown = grow(model, tokenizer.vocab_size)
+    save(grown, tokenizer, tmp_path / "model")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    their_tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "model")
+    text = "<|user|>the cat<|end|>"
+    ids = tokenizer.encode(text, special=True)
+    assert their_tokenizer.encode(text) == ids and len(their_tokenizer) == tokenizer.vocab_size
+    written = theirs.generate(torch.tensor([ids]), max_new_tokens=20, do_sample=False).tolist()
+    assert written == generate(grown, [ids], 20, temperature=0.0, stop=tokenizer.stop_ids)
 
 
 def test_what_neither_side_can_hold_is_refused():

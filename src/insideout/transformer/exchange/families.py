@@ -11,9 +11,12 @@ Taught in book/2-building-a-transformer/06_complete_model.md. Sources: Radford e
 (Llama); Yang et al. 2025 (Qwen3).
 """
 
+import dataclasses
+from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
-from insideout.errors import BadInput
+from insideout.errors import BadInput, first_line
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.model import GPT
 
@@ -29,6 +32,15 @@ _ONLY: dict[str, dict[str, Any]] = {
 }
 _GELUS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu"}
 _SCALINGS = ("default", "linear", "llama3")
+_SIZES = {
+    "gpt2": ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner"),
+    "llama": (
+        "vocab_size", "max_position_embeddings", "hidden_size", "num_hidden_layers", "num_attention_heads",
+        "intermediate_size", "num_key_value_heads", "head_dim",
+    ),
+}  # fmt: skip
+_SIZES["qwen3"] = (*_SIZES["llama"], "sliding_window", "max_window_layers")
+_MOST = {"n_layer": 10_000, "num_hidden_layers": 10_000, "n_layers": 10_000}  # the deepest models have hundreds
 
 
 def import_transformers() -> Any:
@@ -100,9 +112,44 @@ def config_to_hf(config: GPTConfig) -> Any:
     return transformers.Qwen3Config(**sizes)
 
 
+def checked_sizes(values: Mapping[str, Any], where: str, names: Iterable[str] | None = None) -> None:
+    """BadInput unless the sizes among these settings are whole numbers that some model could have; None is left out."""
+    for name in values if names is None else names:
+        value, most = values.get(name), _MOST.get(name, 2**31 - 1)
+        if value is None or (type(value) is int and 0 < value <= most) or (name == "max_window_layers" and value == 0):
+            continue
+        raise BadInput(f"{name} of {where} is {value!r}; it must be a whole number from 1 to {most:,}.")
+
+
+def config_from_json(about: dict[str, Any], where: str) -> tuple[GPTConfig, str]:
+    """The GPTConfig of what a config.json holds, and its family. BadInput names what is wrong or has no part here."""
+    family = check_family(about.get("model_type"))
+    checked_sizes(about, where, _SIZES[family])
+    for name in ("rope_scaling", "rope_parameters"):
+        if about.get(name) is not None and not (isinstance(about[name], dict) and about[name]):
+            raise BadInput(f"{name} of {where} is {about[name]!r}; it must be null, or an object that says rope_type.")
+    try:
+        config = config_from_hf(import_transformers().AutoConfig.for_model(**about))
+    except BadInput:
+        raise
+    except Exception as error:  # whatever their configuration finds wrong
+        raise BadInput(f"{where} is no {family} configuration: {first_line(error)}.") from error
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), f"{field.name}, from {where},"
+        if field.type is bool and not isinstance(value, bool):
+            raise BadInput(f"{name} is {value!r}; it must be true or false.")
+        if field.type is float and not (type(value) in (int, float) and 0 < value + (field.name == "dropout") < inf):
+            raise BadInput(f"{name} is {value!r}; it must be a number above 0.")
+    return config, family
+
+
 def config_from_hf(theirs: Any) -> GPTConfig:
     """The GPTConfig of a `transformers` configuration; BadInput names what we have no part for."""
-    family = check_family(theirs.model_type)
+    family, where = check_family(theirs.model_type), "the configuration"
+    values = {name: getattr(theirs, name, None) for name in _SIZES[family]}
+    checked_sizes(values, where)
+    if None in (values[name] for name in _SIZES[family][:5]):
+        raise BadInput(f"The configuration leaves out one of {', '.join(_SIZES[family][:5])}: it is damaged.")
     for name, value in {**_ONLY[family], "quantization_config": None}.items():
         _allow(name, getattr(theirs, name, value), value)
     if family == "gpt2":
@@ -143,9 +190,9 @@ def config_from_hf(theirs: Any) -> GPTConfig:
     )  # fmt: skip
 
 
-def check_family(model_type: str) -> str:
+def check_family(model_type: Any) -> str:
     """The name itself, if we know such models; else BadInput."""
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise BadInput(f"Architecture {model_type!r} is not supported: use one of {', '.join(FAMILIES)}.")
     return model_type
 

@@ -21,10 +21,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from insideout.errors import BadInput
+from insideout.errors import BadInput, first_line
 from insideout.transformer.attention import Reach
 from insideout.transformer.exchange.hub import new_folder
-from insideout.transformer.exchange.weights import first_line
 from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.model import GPT
 

@@ -18,7 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from insideout.errors import BadInput
+from insideout.errors import BadInput, first_line
+from insideout.machine import memory
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.exchange.families import PREFIX, is_turned, places
 from insideout.transformer.model import GPT
@@ -56,6 +57,9 @@ def stored(folder: Path) -> dict[str, StoredTensor]:
         listed = read_json(index).get("weight_map")
         if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
             raise BadInput(f"{index} does not say which file holds which weight: download the model again.")
+        for name in listed.values():
+            if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
+                raise BadInput(f"{index} names the file {name!r}, which is no safetensors file beside it: refused.")
         files = [folder / name for name in sorted(set(listed.values()))]
     elif any(folder.glob("*.bin")) or any(folder.glob("*.pt*")):
         raise BadInput(
@@ -88,15 +92,24 @@ def build(
             del weights["lm_head.weight"]
         else:  # like transformers, believe the weights
             config = dataclasses.replace(config, tie_embeddings=False)
-    with torch.device("meta"):
-        model = GPT(config)
+    _check_layers(config.n_layers, "h" if family == "gpt2" else "layers", weights, where)
+    try:
+        with torch.device("meta"):
+            model = GPT(config)
+    except RuntimeError as error:  # sizes whose product is no number that a machine knows
+        raise BadInput(
+            f"The configuration of {where} asks for a model that no machine can hold: width "
+            f"{config.d_model}, feed-forward width {config.ff_width}, {config.vocab_size} tokens."
+        ) from error
     found = places(model, family)
     _check({name: shape for parts in found.values() for name, shape in parts.items()}, weights, where)
     assert embedding is not None
+    _check_memory(config, model, dtype or embedding.dtype, where)
     shapes, filled = {name: tensor.shape for name, tensor in model.state_dict().items()}, {}
     for name, parts in found.items():
         filled[name] = torch.empty(shapes[name], dtype=dtype or embedding.dtype)
-        _fill(filled[name].T if is_turned(family, name) else filled[name], [weights[part] for part in parts])
+        ours = filled[name].T if is_turned(family, name) else filled[name]
+        _fill(ours, {part: weights[part] for part in parts}, where)
     if config.tie_embeddings:
         filled["head.weight"] = filled["token_embedding.weight"]
     model.load_state_dict(filled, assign=True)
@@ -127,12 +140,38 @@ def _check(expected: dict[str, tuple[int, ...]], weights: Mapping[str, Any], whe
             )
 
 
-def _fill(ours: Tensor, parts: list[Any]) -> None:
-    """Copy the parts into a tensor, one below the other, a few rows at a time."""
+def _check_layers(n_layers: int, block: str, weights: Mapping[str, Any], where: str) -> None:
+    """BadInput unless the last layer asked for is there: no model is built that the weights could not fill."""
+    held = {name.split(".")[1] for name in weights if name.startswith(f"{block}.")}
+    if str(n_layers - 1) not in held:
+        raise BadInput(
+            f"The configuration of {where} asks for {n_layers} layers and the weights have {len(held)}: one of the two "
+            "is another model's, so get the model again."
+        )
+
+
+def _check_memory(config: GPTConfig, model: GPT, dtype: torch.dtype, where: str) -> None:
+    """BadInput for a model that is larger than this machine's memory."""
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    tables = sum(table.numel() * table.element_size() for table in model.buffers())
+    needed = numbers * dtype.itemsize + 4 * tables  # making them takes as much again in float64, a few times
+    there = memory()
+    if there is not None and needed > there:
+        raise BadInput(
+            f"{where} takes {needed / 1e9:,.1f} GB in memory ({numbers:,} numbers, texts of {config.context_length:,} "
+            f"tokens) and this machine has {there / 1e9:,.1f} GB: choose a smaller model, or a smaller dtype."
+        )
+
+
+def _fill(ours: Tensor, parts: dict[str, Any], where: str) -> None:
+    """Copy the parts into a tensor, one below the other, a few rows at a time. BadInput for what is no number."""
     start = 0
-    for part in parts:
+    for name, part in parts.items():
         for rows in _slices(part):
-            ours[start + rows.start : start + rows.stop] = part[rows]
+            piece = part[rows]
+            if not all(bool(extreme.isfinite()) for extreme in torch.aminmax(piece)):
+                raise BadInput(f"{name} of {where} holds NaN or infinity: the weights are damaged, so get them again.")
+            ours[start + rows.start : start + rows.stop] = piece
         start += part.shape[0]
 
 
@@ -172,13 +211,8 @@ def read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path} could not be read ({error.strerror}): give a folder that holds a model.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is truncated or not JSON ({error}): download the model again.") from error
     if not isinstance(values, dict):
         raise BadInput(f"{path} holds no JSON object: download the model again.")
     return values
-
-
-def first_line(error: BaseException) -> str:
-    """An error's first line, without its full stop."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).strip().rstrip(".:")
