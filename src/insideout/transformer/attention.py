@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from insideout.transformer import kernels as backward
+from insideout.errors import BadInput
+from insideout.transformer import kernels
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.norm import RMSNorm
@@ -33,13 +34,16 @@ def attention_scores(
 ) -> Float[Tensor, "B H T S"]:
     """How well each query fits each key, -inf where it may not read.
 
-    `mask` is the causal one unless given: booleans (may it be read) or numbers added to the scores.
+    `mask` is the causal one unless given: booleans (may it be read) or floats added to the scores.
+    Raises BadInput for a mask of whole numbers, which could mean either.
     """
     scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5  # (B, H, T, D) (B, H, D, S) -> (B, H, T, S)
     if mask is None:
         mask = causal_mask(q.shape[-2], k.shape[-2], q.device)
     if mask.dtype == torch.bool:
         return scores.masked_fill(~mask, float("-inf"))
+    if not mask.is_floating_point():
+        raise BadInput(f"The mask's numbers are {mask.dtype}; give booleans (may it be read) or floats to be added.")
     return scores + mask
 
 
@@ -104,9 +108,6 @@ class CausalSelfAttention(nn.Module):
             z = self.pattern(F.dropout(scores.softmax(dim=-1), self.dropout, self.training)) @ v  # (B, H, T, D)
         else:  # the same numbers, fused and never stored
             dropout = self.dropout if self.training else 0.0
-            if reach.is_causal and dropout == 0 and backward.attends_by_hand(v):
-                z = backward.Attention.apply(q.to(v.dtype), k.to(v.dtype), v)  # type: ignore[no-untyped-call]
-            else:
-                z = F.scaled_dot_product_attention(q, k, v, reach.mask, dropout, is_causal=reach.is_causal)
+            z = kernels.attention(q, k, v, reach.mask, dropout, reach.is_causal)
         z = z.transpose(1, 2).reshape(batch, n_new, -1)  # (B, T, H D)
         return F.dropout(self.output(z), self.dropout, self.training)

@@ -11,16 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from insideout.transformer import kernels as backward
+from insideout.transformer import kernels
 from insideout.transformer.config import GPTConfig
-
-
-def relu_squared(h: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """relu(h)²."""
-    if backward.on_cpu(h):
-        squared: Tensor = backward.ReluSquared.apply(h)  # type: ignore[no-untyped-call]
-        return squared
-    return F.relu(h).square()
 
 
 class FeedForward(nn.Module):
@@ -39,7 +31,7 @@ class FeedForward(nn.Module):
         if self.gate is not None:
             hidden = F.silu(self.gate(x)) * hidden
         elif self.nonlinearity == "relu2":
-            hidden = relu_squared(hidden)
+            hidden = kernels.relu_squared(hidden)
         else:
             hidden = F.gelu(hidden, approximate="tanh" if self.nonlinearity == "gelu_tanh" else "none")
         return self.dropout(self.down(hidden))

@@ -3,12 +3,13 @@
 Taught in book/2-building-a-transformer/. Shapes: B batch, T positions, V vocabulary.
 """
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from insideout.data.batch import IGNORE, Batch
-from insideout.transformer import kernels as backward
+from insideout.errors import BadInput
+from insideout.transformer import kernels
 
 __all__ = ["IGNORE", "cross_entropy", "next_token_loss", "token_logprobs"]
 
@@ -34,14 +35,28 @@ def next_token_loss(
 def token_logprobs(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     """log softmax(logits)[target] at every position, in nats; 0 where there is no target."""
     counted = targets != IGNORE
-    scores = backward.exact(logits)
+    scores = kernels.exact(logits)
     right = scores.gather(-1, targets.where(counted, 0)[..., None]).squeeze(-1)  # (B, T)
     return (right - scores.logsumexp(dim=-1)).where(counted, 0)
 
 
 def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]) -> Float[Tensor, ""]:
-    """Σ -log softmax(logits)[target] over the rows that have a target. Logits of 16 bits are summed in 32."""
-    if backward.on_cpu(logits):
-        total: Tensor = backward.CrossEntropy.apply(logits, targets, IGNORE)  # type: ignore[no-untyped-call]
-        return total
-    return F.cross_entropy(backward.exact(logits), targets, ignore_index=IGNORE, reduction="sum")
+    """Σ -log softmax(logits)[target] over the rows that have a target. Logits of 16 bits are summed in 32.
+
+    Raises BadInput unless there is one target a row, each an id of the vocabulary or IGNORE.
+    """
+    if logits.dim() != 2 or targets.shape != logits.shape[:1] or len(targets) == 0:
+        raise BadInput(
+            f"Logits of shape {tuple(logits.shape)} and targets of shape {tuple(targets.shape)} do not fit: give "
+            "(N, V) and (N,), one target a row."
+        )
+    if targets.dtype != torch.long:
+        raise BadInput(f"The targets' numbers are {targets.dtype}; ids of tokens are torch.long.")
+    if kernels.by_hand(logits, targets):  # elsewhere a look at the numbers would have to wait for the device
+        strange = (targets != IGNORE) & ((targets < 0) | (targets >= logits.shape[1]))
+        if bool(strange.any()):
+            raise BadInput(
+                f"A target is {int(targets[strange][0])}, outside the vocabulary of {logits.shape[1]} tokens: shift "
+                f"the ids, or mark what is not predicted by {IGNORE}."
+            )
+    return kernels.cross_entropy(logits, targets, IGNORE)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from insideout.transformer import kernels as backward
+from insideout.transformer import kernels
 from insideout.transformer.config import GPTConfig
 
 
@@ -66,12 +66,8 @@ def rope_table(
 def rotate(
     x: Float[Tensor, "B H T D"], cosine: Float[Tensor, "#B 1 T D"], sine: Float[Tensor, "#B 1 T D"]
 ) -> Float[Tensor, "B H T D"]:
-    """Turn each pair (x_i, x_(i+D/2)) by its angle."""
-    if backward.on_cpu(x):
-        turned: Tensor = backward.Rotation.apply(x, cosine, sine)  # type: ignore[no-untyped-call]
-        return turned
-    first, second = x.chunk(2, dim=-1)
-    return x * cosine + torch.cat([-second, first], dim=-1) * sine
+    """Turn each pair (x_i, x_(i+D/2)) by its angle: [x_i, x_(i+D/2)] cos + [−x_(i+D/2), x_i] sin."""
+    return kernels.rotate(x, cosine, sine)
 
 
 def alibi_slopes(n_heads: int) -> Float[Tensor, " H"]:

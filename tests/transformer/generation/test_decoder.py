@@ -22,6 +22,14 @@ def shaken(config: GPTConfig) -> GPT:
     return model
 
 
+def prefilled(model: GPT, ids: torch.Tensor, lengths: list[int]) -> KVCache:
+    """A cache that holds `lengths[b]` tokens of row b, read with padding behind them."""
+    cache = KVCache(model.config, len(ids), max(lengths), dtype=torch.float64)
+    model(ids[:, : max(lengths)], cache)
+    cache.set_lengths(lengths)
+    return cache
+
+
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
 @pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rope"])
 @pytest.mark.parametrize("mlp", ["gelu", "gelu_tanh", "relu2", "swiglu"])
@@ -37,33 +45,51 @@ def test_every_step_scores_as_the_model_does(kv_heads, positions, mlp, qk_norm):
         caches = [KVCache(config, batch, 20, dtype=torch.float64) for _ in range(2)]
         for cache in caches:
             model(ids[:, :5], cache)
-        decoder = Decoder(model, caches[0])
+        decoder = Decoder(model, caches[0], 10)
         for t in range(5, 15):
-            right = model(ids[:, t : t + 1], caches[1])[:, 0]
-            assert (decoder(ids[:, t]) - right).abs().max() < 1e-11
+            right = model(ids[:, t : t + 1], caches[1])
+            assert (decoder(ids[:, t : t + 1]) - right).abs().max() < 1e-11
 
 
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
 @pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rope"])
-def test_packed_tokens_score_as_each_row_does_alone(kv_heads, positions):
+def test_texts_of_other_lengths_score_as_each_does_alone(kv_heads, positions):
     config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, qk_norm=True)
     model, ids = shaken(config), torch.randint(23, (4, 20))
+    lengths = [2, 6, 4, 3]
     with torch.inference_mode():
         right = model(ids)  # (B, T, V)
-        cache = KVCache(config, 4, 20, dtype=torch.float64)
-        model(ids[:, :6], cache)  # rows really hold 2, 6, 4 and 3 tokens: what lies beyond is overwritten
-        starts = [2, 6, 4, 3]
-        cache.set_lengths(starts)
-        decoder, rows = Decoder(model, cache), list(range(4))
-        for counts in ([3, 1, 5, 2], [1, 1, 1, 1], [4, 2, 6, 1], [2, 3, 1]):
-            if len(counts) < len(rows):
-                decoder.drop(1)  # the last row takes its place
-                rows, starts = [0, 3, 2], [starts[0], starts[3], starts[2]]
-            read = [ids[row, start : start + count] for row, start, count in zip(rows, starts, counts, strict=True)]
-            found = decoder(torch.cat(read), decoder.pack(starts, counts))
-            spans = [right[row, start : start + count] for row, start, count in zip(rows, starts, counts, strict=True)]
-            assert (found - torch.cat(spans)).abs().max() < 1e-11
-            starts = [start + count for start, count in zip(starts, counts, strict=True)]
+        decoder = Decoder(model, prefilled(model, ids, lengths), 12)
+        read = list(lengths)
+        for n in (1, 3, 1, 5):  # tokens of every row in one call
+            new = torch.stack([ids[row, start : start + n] for row, start in enumerate(read)])
+            expected = torch.stack([right[row, start : start + n] for row, start in enumerate(read)])
+            assert (decoder(new) - expected).abs().max() < 1e-11
+            read = [start + n for start in read]
+            if n == 3:  # take two back, and read them again
+                decoder.forget(2)
+                read = [start - 2 for start in read]
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 6])
+@pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rope"])
+@pytest.mark.parametrize("lengths", [[4, 4], [2, 6]])
+def test_branches_of_a_prompt_do_not_see_each_other(kv_heads, positions, lengths):
+    config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, qk_norm=True)
+    model, prompts = shaken(config), torch.randint(23, (2, 6))
+    answers = torch.randint(23, (6, 9))  # three branches from each of two prompts
+    texts = [torch.cat([prompts[row // 3, : lengths[row // 3]], answers[row]]) for row in range(6)]
+    with torch.inference_mode():
+        right = [model(text[None])[0] for text in texts]
+        decoder, rows = Decoder(model, prefilled(model, prompts, lengths), 9, n_branches=3), torch.arange(6)
+        for step in range(9):
+            found = decoder(answers[rows, step, None])[:, 0]
+            expected = torch.stack([right[row][lengths[row // 3] + step] for row in rows])
+            assert (found - expected).abs().max() < 1e-11
+            if step in (2, 5):  # some texts end; those that go on are not disturbed
+                stay = torch.tensor([1, 2, 4, 5] if step == 2 else [0, 3])
+                decoder.keep(stay)
+                rows = rows[stay]
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,19 @@ A cache is allocated once, for the longest text it will hold, and written in pla
 different positions: row b's next token goes to slot `lengths[b]`, and the causal mask hides every slot not
 yet written. When all rows stand at the same position the cache says so (`aligned`), and no mask is needed.
 
-Taught in book/2-building-a-transformer/02_attention.md. Shapes: L layers, B batch, G key-value heads,
+Taught in book/2-building-a-transformer/08_kv_cache.md. Shapes: L layers, B batch, G key-value heads,
 T new positions, S slots, D head width.
 """
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
+from insideout.transformer.generation.inputs import whole
 
 
 class KVCache:
@@ -27,11 +31,13 @@ class KVCache:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         shape = (config.n_layers, batch_size, 2 * config.kv_heads, n_slots, config.head_width)
-        self.slots = torch.zeros(shape, device=device, dtype=dtype)  # keys and values side by side
-        self.keys = self.slots[:, :, : config.kv_heads]  # (L, B, G, S, D)
-        self.values = self.slots[:, :, config.kv_heads :]  # (L, B, G, S, D)
+        self._hold(torch.zeros(shape, device=device, dtype=dtype))
         self.lengths = torch.zeros(batch_size, dtype=torch.long, device=device)  # (B,)
         self.aligned: int | None = 0  # the length every row shares, or None
+
+    def _hold(self, slots: Float[Tensor, "L B both S D"]) -> None:
+        self.slots = slots  # keys and values side by side
+        self.keys, self.values = slots.chunk(2, dim=2)  # (L, B, G, S, D) each
 
     @property
     def n_bytes(self) -> int:
@@ -67,7 +73,19 @@ class KVCache:
         if self.aligned is not None:
             self.aligned += n_new
 
-    def set_lengths(self, lengths: list[int]) -> None:
-        """After a padded prefill: row b really holds `lengths[b]` tokens; what lies beyond is overwritten later."""
+    def set_lengths(self, lengths: Sequence[int]) -> None:
+        """After a padded prefill: row b really holds `lengths[b]` tokens; what lies beyond is overwritten later.
+
+        Raises BadInput unless there is one length for each row, none negative and none beyond the slots.
+        """
+        batch, n_slots = self.slots.shape[1], self.slots.shape[3]
+        lengths = [whole("A row's length", length, 0, n_slots) for length in lengths]
+        if len(lengths) != batch:
+            raise BadInput(f"The cache has {batch} rows and was given {len(lengths)} lengths: give one for each row.")
         self.lengths = torch.tensor(lengths, dtype=torch.long, device=self.lengths.device)
         self.aligned = lengths[0] if len(set(lengths)) == 1 else None
+
+    def select(self, rows: Int[Tensor, " N"]) -> None:
+        """Go on with these rows, in this order; one that is named twice is held twice."""
+        self._hold(self.slots[:, rows])
+        self.lengths = self.lengths[rows]

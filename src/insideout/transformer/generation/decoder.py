@@ -8,16 +8,18 @@ twenty of them a layer. Here the same step takes about half as many, because the
     [W_gate; W_up]                                        the two matrices of SwiGLU are one
 
 The cache's keys and values lie in one buffer, so one copy stores both, and grouped queries are read as rows of one
-product, so nothing is repeated. A call reads one token of every row, or `Packed` ones: some of each.
-Taught in book/2-building-a-transformer/08_kv_cache.md.
-Shapes: B batch, N tokens, W most tokens of a row, C d_model, H heads, G key-value heads, D head width, S slots,
-V vocabulary.
+product, so nothing is repeated. From a prompt several texts may go on, its branches. They share the prompt's slots and
+grow side by side behind them, each step's tokens together, and a mask hides the branches from each other:
+
+    prompt | step 0 of each branch | step 1 of each branch | …
+
+Taught in book/2-building-a-transformer/08_kv_cache.md. Sources: Miao et al. 2024 (a tree of texts in one cache, the
+mask that keeps its branches apart). Shapes: P prompts, M branches of each, N = P M rows, T new tokens a row, C d_model,
+H heads, G key-value heads, Q = H / G queries a key, D head width, S slots, V vocabulary.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -60,19 +62,6 @@ class Layer(NamedTuple):
     down: Tensor  # (d_ff, C)
 
 
-class Packed(NamedTuple):
-    """Tokens of several rows in one line: row 0's, then row 1's. Only attention has to know which is whose.
-
-    For it they are laid out in a table of B rows and W places; a row with fewer tokens repeats its last one.
-    """
-
-    rows: Int[Tensor, " N"]
-    positions: Int[Tensor, " N"]
-    queries: Int[Tensor, " BGWQ"]  # which of the N (H + 2G) heads each query of the table is; Q = H / G share a key
-    answers: Int[Tensor, " NH"]  # where in the table's answers, (B, W, Q, G), each token's heads stand
-    mask: Float[Tensor, "B 1 WQ S"]  # 0 for the slots that a token sees, -∞ for the others
-
-
 def gain_of(norm: nn.Module) -> Tensor:
     """The gain γ of an RMSNorm."""
     assert isinstance(norm, nn.RMSNorm)
@@ -80,36 +69,42 @@ def gain_of(norm: nn.Module) -> Tensor:
 
 
 class Decoder:
-    """Continues what a cache holds, and takes the cache over: its keys' numbers change their places."""
+    """Continues the prompts that a cache holds by up to `n_new` tokens, `n_branches` rows from each."""
 
-    def __init__(self, model: GPT, cache: KVCache) -> None:
+    def __init__(self, model: GPT, cache: KVCache, n_new: int, n_branches: int = 1) -> None:
         config = self.config = model.config
-        heads, groups, width = config.n_heads, config.kv_heads, config.head_width
-        half = torch.arange(width // 2)
-        self.pairs = torch.stack([half, half + width // 2], dim=1).flatten()  # (D,): i and i + D/2 side by side
-        self.position, n_slots = cache.aligned or 0, cache.keys.shape[3]  # packed tokens say theirs
-        written = cache.keys[:, :, :, : int(cache.lengths.max())]
-        written.copy_(written[..., self.pairs])
-        self.slots = cache.slots  # (L, B, 2G, S, D)
-        self.many = cache.keys.shape[1] >= MANY
+        half = torch.arange(config.head_width // 2)
+        self.pairs = torch.stack([half, half + config.head_width // 2], dim=1).flatten()  # (D,): i and i + D/2
+        self.n_branches = n_branches
+        self.rows: Tensor | None = None  # (N,), those that go on, unless all do
+        self.take_over(cache, n_new)
+        self.many = self.slots.shape[1] * n_branches >= MANY
         self.layers = [self.prepare(block) for block in model.blocks]
         self.embedding = model.token_embedding.weight
         self.head = self.stored(model.head.weight * gain_of(model.norm))  # (C, V)
         self.epsilon = torch.tensor(config.norm_eps, dtype=self.embedding.dtype)
-        self.line = torch.zeros(2 * n_slots, dtype=self.embedding.dtype)
-        self.line[n_slots:] = -torch.inf  # every row of a mask is a stretch of it
-        self.added = None  # (S, C), positions that are added to the embeddings
-        if model.position_embedding is not None:
-            self.added = model.position_embedding.weight
-        elif config.positions == "sinusoidal":
-            self.added = model.position_table.to(self.embedding.dtype)
-        self.turn = None  # (S, (H + 2G) D/2), complex; values are turned by 1
-        if config.positions == "rope":
-            cosine, sine = (
-                table[:n_slots, : width // 2].to(self.embedding.dtype) for table in (model.cosine, model.sine)
-            )
-            turn = torch.complex(cosine, sine)[:, None].expand(-1, heads + groups, -1)
-            self.turn = torch.cat([turn, torch.ones_like(turn[:, :groups])], dim=1).flatten(1)
+        self.prepare_positions(model, self.length + n_new)
+
+    def take_over(self, cache: KVCache, n_new: int) -> None:
+        """Keys and values of the prompts, in slots where all end together, and the mask that this and branches need."""
+        lengths, many = cache.lengths.tolist(), self.n_branches
+        layers, prompts, both, _, width = cache.slots.shape
+        longest = self.length = max(lengths)  # slots in use
+        self.slots = cache.slots.new_zeros(layers, prompts, both, longest + many * n_new, width)
+        for row, length in enumerate(lengths):
+            self.slots[:, row, :, longest - length : longest] = cache.slots[:, row, :, :length]
+        keys = self.slots[:, :, : both // 2, :longest]
+        keys.copy_(keys[..., self.pairs])
+        same = min(lengths) == longest
+        self.position: int | Tensor = longest if same else cache.lengths.repeat_interleave(many)  # of the next token
+        self.mask = None  # (P, 1, M Q, S): 0 for the slots that a branch sees, -∞ for the others
+        if many > 1 or not same:
+            hidden = torch.zeros(prompts, 1, many, self.slots.shape[3], dtype=torch.bool)
+            hidden[..., longest:] = ~torch.eye(many, dtype=torch.bool).repeat(1, n_new)
+            for row, length in enumerate(lengths):
+                hidden[row, ..., : longest - length] = True
+            added = torch.zeros(hidden.shape, dtype=self.slots.dtype).masked_fill_(hidden, -torch.inf)
+            self.mask = added.repeat_interleave(self.config.n_heads // self.config.kv_heads, dim=2)
 
     def prepare(self, block: nn.Module) -> Layer:
         """A block's weights as `Layer` says."""
@@ -129,6 +124,21 @@ class Decoder:
         first, output, up, down = (self.stored(matrix) for matrix in matrices)
         return Layer(first, gain, output, up, down)
 
+    def prepare_positions(self, model: GPT, end: int) -> None:
+        """What positions before `end` add to embeddings, (end, C), or turn heads by, (end, (H + 2G) D/2), complex."""
+        config, dtype = self.config, self.embedding.dtype
+        self.added = self.turn = None
+        if model.position_embedding is not None:
+            self.added = model.position_embedding.weight
+        elif config.positions == "sinusoidal":
+            self.added = model.position_table.to(dtype)
+        elif config.positions == "rope":
+            half = config.head_width // 2
+            turn = torch.complex(model.cosine[:end, :half].to(dtype), model.sine[:end, :half].to(dtype))
+            heads = turn[:, None].expand(-1, config.n_heads + config.kv_heads, -1)
+            still = torch.ones_like(heads[:, : config.kv_heads])  # values are turned by 1
+            self.turn = torch.cat([heads, still], dim=1).flatten(1)
+
     def stored(self, weight: Float[Tensor, "out in"]) -> Float[Tensor, "in out"]:
         """The transpose, stored so that a product with it is fast."""
         return weight.T.contiguous() if self.many else weight.T
@@ -138,85 +148,79 @@ class Decoder:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return torch.addcmul(self.epsilon, length, length, value=1 / x.shape[-1]).rsqrt_()
 
-    def __call__(self, ids: Int[Tensor, " N"], packed: Packed | None = None) -> Float[Tensor, "N V"]:
-        """Scores of what follows each token read: packed ones, or one more of every row, all at one position."""
-        x = F.embedding(ids, self.embedding)  # (N, C)
-        at = self.position if packed is None else packed.positions
-        length = self.position + 1 if packed is None else packed.mask.shape[3]
+    def __call__(self, ids: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
+        """Scores of what follows each of T more tokens of every row; with branches, T is 1."""
+        n_new = ids.shape[1]
+        x = F.embedding(ids.flatten(), self.embedding)  # (N T, C)
+        at = self.positions(ids)
         if self.added is not None:
             x = x + self.added[at]
         turn = self.turn[at] if self.turn is not None else None
-        both = self.slots[:, :, :, :length].chunk(2, dim=2)  # (L, B, G, S, D) each
-        for layer, slots, k, v in zip(self.layers, self.slots, *both, strict=True):
-            heads = torch.mm(x * self.inverse_rms(x), layer.query_key_value)  # (N, (H + 2G) D)
+        begin, end = self.length, self.length + self.n_branches * n_new
+        mask = self.reach(n_new, end)
+        both = self.slots[:, :, :, :end].chunk(2, dim=2)  # (L, P, G, S, D) each
+        new = self.slots[:, :, :, begin:end]  # (L, P, 2G, M T, D)
+        for layer, slots, k, v in zip(self.layers, new, *both, strict=True):
+            heads = torch.mm(x * self.inverse_rms(x), layer.query_key_value)  # (N T, (H + 2G) D)
             if layer.head_gain is not None:
                 queries_and_keys = heads.view(len(x), -1, k.shape[3])[:, : -self.config.kv_heads]
                 queries_and_keys.mul_(self.inverse_rms(queries_and_keys)).mul_(layer.head_gain)
             if turn is not None:
                 heads.view(turn.dtype).mul_(turn)
-            heads = heads.view(len(x), -1, k.shape[3])  # (N, H + 2G, D)
-            if packed is None:
-                z = self.attend(heads, slots, k, v)  # (N, H D)
-            else:
-                z = self.attend_packed(heads, slots, k, v, packed)
+            z = self.attend(heads.view(len(x), -1, k.shape[3]), slots, k, v, mask)  # (N T, H D)
             x.addmm_(z, layer.output)
             x.addmm_(self.bend(torch.mm(x * self.inverse_rms(x), layer.up)), layer.down)
-        self.position += packed is None
-        return torch.mm(x * self.inverse_rms(x), self.head)
+        self.length = end
+        self.position = self.position + n_new
+        return torch.mm(x * self.inverse_rms(x), self.head).view(*ids.shape, -1)
+
+    def positions(self, ids: Int[Tensor, "N T"]) -> int | Tensor:
+        """Where these tokens stand: one number if that is the same for all, else (N T,)."""
+        if ids.shape[1] == 1:
+            return self.position
+        first = torch.as_tensor(self.position).view(-1, 1)  # (N or 1, 1)
+        return (first + torch.arange(ids.shape[1])).expand(len(ids), -1).flatten()
+
+    def reach(self, n_new: int, end: int) -> Tensor | None:
+        """The mask over `end` slots, (P or 1, 1, M T Q, S): None if all is seen; T tokens of a row see those before."""
+        mask = None if self.mask is None else self.mask[..., :end]
+        if n_new == 1:
+            return mask
+        later = torch.full((n_new, end), -torch.inf, dtype=self.slots.dtype).triu_(end - n_new + 1)
+        later = later.repeat_interleave(self.config.n_heads // self.config.kv_heads, dim=0)  # (T Q, S)
+        return later[None, None] if mask is None else later + mask.repeat(1, 1, n_new, 1)
 
     def attend(
         self,
-        heads: Float[Tensor, "B H_and_both D"],
-        slots: Float[Tensor, "B both all D"],
-        k: Float[Tensor, "B G S D"],
-        v: Float[Tensor, "B G S D"],
-    ) -> Float[Tensor, "B HD"]:
-        """Store keys and values of one token a row; read what is stored."""
-        batch, n_queries = len(heads), self.config.n_heads
-        slots[:, :, self.position] = heads[:, n_queries:]
-        q = heads[:, :n_queries].reshape(batch, k.shape[1], -1, k.shape[3])  # a group's queries as rows: (B, G, H/G, D)
-        return F.scaled_dot_product_attention(q, k, v).reshape(batch, -1)
+        heads: Float[Tensor, "NT H_and_both D"],
+        slots: Float[Tensor, "P both MT D"],
+        k: Float[Tensor, "P G S D"],
+        v: Float[Tensor, "P G S D"],
+        mask: Tensor | None,
+    ) -> Float[Tensor, "NT HD"]:
+        """Store the new keys and values; read what is stored. A group's queries are rows of one product."""
+        if self.rows is not None:  # seats of rows that have ended stay empty
+            heads = heads.new_zeros(len(k) * self.n_branches, *heads.shape[1:]).index_copy_(0, self.rows, heads)
+        prompts, groups, _, width = k.shape
+        by_prompt = heads.view(prompts, -1, *heads.shape[1:])  # (P, M T, H + 2G, D)
+        slots.copy_(by_prompt[:, :, self.config.n_heads :].transpose(1, 2))
+        q = by_prompt[:, :, : self.config.n_heads].unflatten(2, (groups, -1)).transpose(1, 2)  # (P, G, M T, Q, D)
+        z = F.scaled_dot_product_attention(q.reshape(prompts, groups, -1, width), k, v, attn_mask=mask)
+        z = z.view(q.shape).transpose(1, 2).reshape(len(heads), -1)
+        return z if self.rows is None else z[self.rows]
 
-    def pack(self, starts: Sequence[int], counts: Sequence[int]) -> Packed:
-        """`counts[b]` tokens of row b, the first at position `starts[b]`."""
-        heads, groups = self.config.n_heads, self.config.kv_heads
-        start, count = np.array(starts), np.array(counts)
-        steps = np.arange(count.max())
-        rows, places = (steps < count[:, None]).nonzero()  # (N,) each
-        filled = np.minimum(steps, count[:, None] - 1)  # (B, W), each row's last place again where it has fewer
-        token = filled + (count.cumsum() - count)[:, None]
-        head = np.arange(heads).reshape(groups, 1, -1)
-        queries = token[:, None, :, None] * (heads + 2 * groups) + head  # (B, G, W, Q)
-        place = np.arange(heads).reshape(-1, groups).T.ravel()  # where a token's heads stand among its answers
-        answers = (rows * len(steps) + places)[:, None] * heads + place  # (N, H)
-        length, begin = int((start + count).max()), (len(self.line) // 2 - 1 - start)[:, None] - filled
-        stretch = torch.from_numpy(begin.repeat(heads // groups, axis=1).ravel())  # of the line, for each mask row
-        mask = self.line.unfold(0, length, 1).index_select(0, stretch).view(len(start), 1, -1, length)
-        row, at, asked, found = map(torch.from_numpy, (rows, start[rows] + places, queries.ravel(), answers.ravel()))
-        return Packed(row, at, asked, found, mask)
+    def keep(self, rows: Int[Tensor, " n"]) -> None:
+        """Go on with these of the present rows. The others are no longer computed; their slots stay."""
+        self.rows = rows if self.rows is None else self.rows[rows]
+        if isinstance(self.position, Tensor):
+            self.position = self.position[rows]
 
-    def attend_packed(
-        self,
-        heads: Float[Tensor, "N H_and_both D"],
-        slots: Float[Tensor, "B both all D"],
-        k: Float[Tensor, "B G S D"],
-        v: Float[Tensor, "B G S D"],
-        packed: Packed,
-    ) -> Float[Tensor, "N HD"]:
-        """The same for packed tokens: their queries are laid out by row, with a mask, and the answers picked out."""
-        slots[packed.rows, :, packed.positions] = heads[:, self.config.n_heads :]
-        q = heads.view(-1, k.shape[3]).index_select(0, packed.queries).view(len(k), k.shape[1], -1, k.shape[3])
-        z = F.scaled_dot_product_attention(q, k, v, attn_mask=packed.mask).transpose(1, 2)  # (B, W H/G, G, D)
-        return z.reshape(-1, k.shape[3]).index_select(0, packed.answers).view(len(heads), -1)
+    def forget(self, n: int) -> None:
+        """Every row drops the last `n` tokens that it read."""
+        self.length -= n * self.n_branches
+        self.position = self.position - n
 
-    def drop(self, row: int) -> None:
-        """Go on without this row; the last one takes its place."""
-        last = self.slots.shape[1] - 1
-        if row < last:
-            self.slots[:, row] = self.slots[:, last]
-        self.slots = self.slots[:, :last]
-
-    def bend(self, hidden: Float[Tensor, "B F"]) -> Float[Tensor, "B d_ff"]:
+    def bend(self, hidden: Float[Tensor, "N F"]) -> Float[Tensor, "N d_ff"]:
         """The feed-forward layer's nonlinearity."""
         if self.config.mlp == "swiglu":
             gate, up = hidden.chunk(2, dim=-1)

@@ -1,7 +1,7 @@
 """Prompt lookup: the text drafts for itself, so that one call of the model can give several tokens.
 
 Text repeats: names, phrases, the form of a list. So guess that it goes on as it did when it last stood like this, and
-let the model check the guess, as in speculative decoding with a draft model (`transformer.speculative`):
+let the model check the guess, as in speculative decoding with a draft model (`generation.speculative`):
 
     guess   what followed the latest earlier occurrence of the last 3 tokens, or else of the last 2
     read    the last token and the guess, in one call
@@ -9,25 +9,38 @@ let the model check the guess, as in speculative decoding with a draft model (`t
 
 What comes out is the greedy text, whatever is guessed: a guess decides only how many calls it takes. A guess that is
 wrong costs, so a text first shows that it can be guessed: its guesses are not read, but held against the next token all
-the same. A row drafts one token after a guess that was right, twice as many after each further one, half as many after
-one that was wrong.
+the same. It drafts one token after a guess that was right, twice as many after each further one, half as many after one
+that was wrong.
 
 Taught in book/2-building-a-transformer/08_kv_cache.md. Sources: Yang et al. 2023 (drafts copied from a reference);
 Saxena 2023 (prompt lookup).
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
-from insideout.transformer.generation.decoder import Decoder
+from insideout.transformer.generation.inputs import Stop, check_room, prompt_lists, stop_ids, whole
+from insideout.transformer.generation.reading import begin, only_reading
+from insideout.transformer.generation.sampling import check_scores
+from insideout.transformer.model import GPT
 
-MOST = 7  # tokens that a row drafts at most
+
+@dataclass(frozen=True)
+class LookedUp:
+    """What was written, and in how many calls."""
+
+    ids: list[list[int]]
+    """Prompts and continuations."""
+    calls: list[int]
+    """How often the model was called for each text, the reading of its prompt not counted."""
 
 
-class Row:
-    """One text of a batch, and what followed each two and three of its tokens when they last occurred."""
+class Draft:
+    """A text, and what followed each two and three of its tokens when they last occurred."""
 
     def __init__(self, ids: Sequence[int], end: int, stops: Collection[int]) -> None:
         self.ids: list[int] = []
@@ -76,36 +89,40 @@ class Row:
         return kept
 
 
-def continue_by_lookup(decoder: Decoder, rows: Sequence[Row], most: int) -> int:
-    """Write every row to its end, greedily; returns the number of calls. The decoder holds all but each last token.
+def generate_by_lookup(
+    model: GPT,
+    ids: Sequence[Sequence[int]] | Int[Tensor, "B T"],
+    max_new_tokens: int,
+    *,
+    stop: Stop = None,
+    n_draft: int = 8,
+) -> LookedUp:
+    """Continue each prompt greedily, as `generate` does at temperature 0, in fewer calls where the text repeats itself.
 
-    While all rows stand at one position a call is cheaper, and the first drafts end that. So they wait until more than
-    two thirds of the rows would draft. From then on a row's own share in the cost of a call is so small that every row
-    drafts as much as it may, unless fewer than a third of the drafts have been kept.
+    One text after the other; up to `n_draft` tokens are drafted for a call.
+    Raises BadInput as `generate` does, and for n_draft below 1.
     """
-    active, calls, drafted, kept = list(rows), 0, 0, 0
-    while True:
-        for index in [index for index, row in enumerate(active) if row.done][::-1]:
-            active[index] = active[-1]  # as in the decoder, the last row takes its place
-            active.pop()
-            decoder.drop(index)
-        if not active:
-            return calls
-        starts = [len(row.ids) - 1 for row in active]
-        aligned = len(set(starts)) == 1
-        freely = not aligned and 3 * kept >= drafted
-        wanted = [most if freely else row.n_draft for row in active]
-        guesses = [row.guess(n or 1) for row, n in zip(active, wanted, strict=True)]
-        drafts = [guess if n else [] for guess, n in zip(guesses, wanted, strict=True)]
-        if aligned and 3 * sum(map(bool, drafts)) <= 2 * len(active):
-            drafts, packed = [[]] * len(active), None
-            decoder.position = starts[0]
-        else:
-            packed = decoder.pack(starts, [len(draft) + 1 for draft in drafts])
-        read = [token for row, draft in zip(active, drafts, strict=True) for token in (row.ids[-1], *draft)]
-        best = decoder(torch.from_numpy(np.array(read)), packed).numpy().argmax(-1).tolist()
-        calls, first = calls + 1, 0
-        for row, guess, draft in zip(active, guesses, drafts, strict=True):
-            kept += row.check(guess, best[first : first + len(draft) + 1], most)
-            first += len(draft) + 1
-        drafted += len(read) - len(active)
+    prompts = prompt_lists(ids, model.config.vocab_size)
+    most, limit = whole("n_draft", n_draft, 1), whole("max_new_tokens", max_new_tokens, 0)
+    check_room(prompts, limit, model.config.context_length)
+    stops, calls = stop_ids(stop, model.config.vocab_size), [0] * len(prompts)
+    if limit == 0:
+        return LookedUp(prompts, calls)
+    with only_reading(model):
+        for row, prompt in enumerate(prompts):
+            reader, logits = begin(model, [prompt], limit)
+            check_scores(logits)
+            text = Draft(prompt, len(prompt) + limit, stops)
+            text.add(logits.argmax(-1).tolist())
+            while not text.done:
+                guess = text.guess(text.n_draft or 1)
+                drafted = guess if text.n_draft else []
+                read = torch.tensor([[text.ids[-1], *drafted]], device=logits.device)  # (1, 1 + drafts)
+                logits = reader(read)[0]  # (1 + drafts, V)
+                check_scores(logits)
+                kept = text.check(guess, logits.argmax(-1).tolist(), most)
+                if kept < len(drafted):
+                    reader.forget(len(drafted) - kept)
+                calls[row] += 1
+            prompts[row] = text.ids
+    return LookedUp(prompts, calls)

@@ -20,7 +20,9 @@ from torch.nn import functional as F
 
 from insideout.errors import BadInput
 from insideout.transformer.generation.cache import KVCache
-from insideout.transformer.generation.generate import choose, filtered_probabilities
+from insideout.transformer.generation.inputs import SEEDS, check_sampling, prompt_lists, whole
+from insideout.transformer.generation.reading import only_reading, padded
+from insideout.transformer.generation.sampling import check_scores, choose, filtered_probabilities
 from insideout.transformer.model import GPT
 
 
@@ -68,14 +70,6 @@ def accept(
     return kept, choose(rest, uniforms[:, k])
 
 
-def distribution(logits: Float[Tensor, "*batch V"], temperature: float) -> Float[Tensor, "*batch V"]:
-    """What is drawn from; temperature 0 puts all on the best token."""
-    if temperature == 0:
-        return F.one_hot(logits.argmax(-1), logits.shape[-1]).float()
-    return filtered_probabilities(logits.flatten(0, -2), temperature).view(logits.shape)
-
-
-@torch.inference_mode()
 def speculate(
     target: GPT,
     draft: GPT,
@@ -89,68 +83,72 @@ def speculate(
     """Continue each prompt by `max_new_tokens` tokens, distributed as the target alone would write them.
 
     temperature 0 gives the target's greedy text. Prompts may differ in length. Row b draws from a generator seeded with
-    `seed + b`. Both models must be in eval mode.
-    Raises BadInput for an empty prompt, settings out of range, other vocabularies or too long a text.
+    `seed + b`. Both models are in eval mode meanwhile.
+    Raises BadInput for an empty prompt, settings out of range, models of other vocabularies or devices, too long a
+    text, or scores that are not finite.
     """
-    _check(target, draft, prompts, max_new_tokens, n_draft, temperature)
-    device, batch, width = target.token_embedding.weight.device, len(prompts), max(map(len, prompts))
-    known = torch.tensor([len(prompt) for prompt in prompts], device=device)  # (B,): tokens that are settled
+    texts = checked(target, draft, prompts, max_new_tokens, n_draft, temperature)
+    seed, batch = whole("seed", seed, 0, SEEDS - len(texts)), len(texts)
+    device, width = target.token_embedding.weight.device, max(map(len, texts))
+    known = torch.tensor([len(prompt) for prompt in texts], device=device)  # (B,): tokens that are settled
     ends = known + max_new_tokens
     room = width + max_new_tokens + n_draft  # what is drafted at the end may reach beyond it
-    text = torch.zeros(batch, room + 1, dtype=torch.long, device=device)
-    for row, prompt in enumerate(prompts):
-        text[row, : len(prompt)] = torch.tensor(prompt, device=device)
+    text = F.pad(padded(texts, device), (0, room + 1 - width))  # (B, room + 1)
     rows = torch.arange(batch, device=device)
     generators = [torch.Generator().manual_seed(seed + row) for row in range(batch)]
-    caches = []
-    for model in (target, draft):  # read all but the last token of each prompt
-        cache = KVCache(model.config, batch, room, device, model.token_embedding.weight.dtype)
-        if width > 1:
-            model(text[:, : width - 1], cache)
-        cache.set_lengths((known - 1).tolist())
-        caches.append(cache)
-    kept: list[list[int]] = [[] for _ in prompts]
-    while bool((known < ends).any()):
-        uniforms = torch.stack([torch.rand(2 * n_draft + 1, generator=g) for g in generators]).to(device)
-        q = []
-        for step in range(n_draft):  # draft: each token from the one before
-            logits = draft(text[rows, known + step - 1][:, None], caches[1])[:, -1]  # (B, V)
-            q.append(distribution(logits, temperature))
-            text[rows, known + step] = choose(q[-1], uniforms[:, step])
-        places = known[:, None] - 1 + torch.arange(n_draft + 1, device=device)  # (B, K+1): last known token, drafts
-        read = text[rows[:, None], places]
-        p = distribution(target(read, caches[0]), temperature)  # (B, K+1, V): the one call
-        n, token = accept(p, torch.stack(q, dim=1), read[:, 1:], uniforms[:, n_draft:])
-        if bool((n == n_draft).any()):
-            draft(read[:, -1:], caches[1])  # its own last token, which it has not read yet
-        text[rows, known + n] = token
-        for row in (known < ends).nonzero().flatten().tolist():
-            kept[row].append(int(n[row]))
-        known = torch.minimum(known + n + 1, ends)
-        for cache in caches:
-            cache.set_lengths((known - 1).tolist())  # what was refused is forgotten
+    kept: list[list[int]] = [[] for _ in texts]
+    with only_reading(target, draft):
+        caches = []
+        for model in (target, draft):  # read all but the last token of each prompt
+            cache = KVCache(model.config, batch, room, device, model.token_embedding.weight.dtype)
+            if width > 1:
+                model(text[:, : width - 1], cache)
+            cache.set_lengths((known - 1).tolist())
+            caches.append(cache)
+        while bool((known < ends).any()):
+            uniform = torch.stack([torch.rand(2 * n_draft + 1, generator=g) for g in generators]).to(device)
+            q = []
+            for step in range(n_draft):  # draft: each token from the one before
+                logits = draft(text[rows, known + step - 1][:, None], caches[1])[:, -1]  # (B, V)
+                check_scores(logits)
+                q.append(filtered_probabilities(logits, temperature))
+                text[rows, known + step] = choose(q[-1], uniform[:, step])
+            places = known[:, None] - 1 + torch.arange(n_draft + 1, device=device)  # (B, K+1): last known token, drafts
+            read = text[rows[:, None], places]
+            logits = target(read, caches[0])  # (B, K+1, V): the one call
+            check_scores(logits)
+            p = filtered_probabilities(logits, temperature)
+            n, token = accept(p, torch.stack(q, dim=1), read[:, 1:], uniform[:, n_draft:])
+            if bool((n == n_draft).any()):
+                draft(read[:, -1:], caches[1])  # its own last token, which it has not read yet
+            text[rows, known + n] = token
+            for row in (known < ends).nonzero().flatten().tolist():
+                kept[row].append(int(n[row]))
+            known = torch.minimum(known + n + 1, ends)
+            for cache in caches:
+                cache.set_lengths((known - 1).tolist())  # what was refused is forgotten
     return Speculated([text[row, :end].tolist() for row, end in enumerate(ends.tolist())], kept, n_draft)
 
 
-def _check(
+def checked(
     target: GPT, draft: GPT, prompts: Sequence[Sequence[int]], max_new_tokens: int, n_draft: int, temperature: float
-) -> None:
-    if not prompts or min(map(len, prompts)) == 0:
-        raise BadInput("A prompt is empty: give at least one token.")
-    if n_draft < 1 or max_new_tokens < 1:
-        raise BadInput(f"n_draft is {n_draft} and max_new_tokens {max_new_tokens}; both must be at least 1.")
-    if temperature < 0:
-        raise BadInput(f"temperature is {temperature}; it must be 0 (greedy) or more.")
+) -> list[list[int]]:
+    """The prompts as lists, where all that was asked for can be done."""
+    check_sampling(temperature)
+    n_new, n_draft = whole("max_new_tokens", max_new_tokens, 1), whole("n_draft", n_draft, 1)
     if target.config.vocab_size != draft.config.vocab_size:
         raise BadInput(
             f"The draft has {draft.config.vocab_size} tokens and the target {target.config.vocab_size}: both must use "
             "the same tokenizer."
         )
-    if any(not 0 <= i < target.config.vocab_size for prompt in prompts for i in prompt):
-        raise BadInput(f"A prompt holds an id outside the vocabulary of {target.config.vocab_size} tokens.")
-    longest = max(map(len, prompts)) + max_new_tokens + n_draft
+    places = [model.token_embedding.weight.device for model in (target, draft)]
+    if places[0] != places[1]:
+        raise BadInput(f"The target is on {places[0]} and the draft on {places[1]}: move one to the other.")
+    texts = prompt_lists(prompts, target.config.vocab_size)
+    longest = max(map(len, texts)) + n_new + n_draft
     limit = min(target.config.context_length, draft.config.context_length)
     if longest > limit:
         raise BadInput(
             f"Prompt, new tokens and drafts make {longest} tokens, and a model has room for {limit}: ask for less."
         )
+    return texts
