@@ -127,7 +127,8 @@ class Rotation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        return Rotation.turned(g, *ctx.saved_tensors, -1), None, None  # linear in g: autograd goes on from here
+        cosine, sine = ctx.saved_tensors
+        return Rotation.turned(g, cosine, sine, -1), None, None  # linear in g: autograd goes on from here
 
 
 def relu_squared(h: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -204,7 +204,8 @@ class Decoder:
         prompts, groups, _, width = k.shape
         by_prompt = heads.view(prompts, -1, *heads.shape[1:])  # (P, M T, H + 2G, D)
         slots.copy_(by_prompt[:, :, self.config.n_heads :].transpose(1, 2))
-        q = by_prompt[:, :, : self.config.n_heads].unflatten(2, (groups, -1)).transpose(1, 2)  # (P, G, M T, Q, D)
+        mine = by_prompt[:, :, : self.config.n_heads]
+        q = mine.view(prompts, -1, groups, self.config.n_heads // groups, width).transpose(1, 2)  # (P, G, M T, Q, D)
         z = F.scaled_dot_product_attention(q.reshape(prompts, groups, -1, width), k, v, attn_mask=mask)
         z = z.view(q.shape).transpose(1, 2).reshape(len(heads), -1)
         return z if self.rows is None else z[self.rows]
