@@ -75,7 +75,7 @@ class Scores:
     def __getitem__(self, metric: str) -> Interval:
         """A metric's value and interval. Raises BadInput for one that was not measured."""
         if metric not in self.metrics:
-            raise BadInput(f"{self.suite} was not scored by {metric!r}; there is {', '.join(self.metrics)}.")
+            raise BadInput(f"{self.suite} was not scored by {metric!r}; there is {'; '.join(self.metrics)}.")
         return self.metrics[metric].value
 
 
