@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from insideout.data.suite import Question, Suite, Verdict
 from insideout.data.text.tokens import Tokens
 from insideout.errors import BadInput
 from insideout.estimates import Interval
-from insideout.recipes import board
+from insideout.recipes import board, pretrain
 from insideout.recipes.board import Board, StageScores, scores, shown, stage_scores
-from insideout.recipes.scoreboard import HeldOut, Metric
-from insideout.recipes.stage import STAGES, Stage, plan
+from insideout.recipes.origin import origins_of
+from insideout.recipes.scoreboard import HeldOut, Metric, forgotten
+from insideout.recipes.stage import STAGES, Stage, plan, recipe
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.writer import GPTWriter
 from insideout.transformer.model import GPT
@@ -122,7 +123,7 @@ def test_a_scores_origin_is_that_of_the_measurement(monkeypatch):
     stage_scores("first")
     kept.write_text(re.sub(r'"machine": "[^"]*"', '"machine": "another"', kept.read_text()))
     value = stage_scores("first")["digits"]["correct"]
-    assert [origin.machine for origin in value.mean.origins] == ["another"]
+    assert [origin.machine for origin in origins_of(value)] == ["another"]
 
 
 def test_stale_or_damaged_scores_are_measured_anew(monkeypatch):
@@ -151,6 +152,24 @@ def test_skills_are_told_twice_and_the_rest_of_drawn_answers():
     assert rows["correct"] == found.greedy["digits"].metrics["correct"]
 
 
+def test_a_pretrained_model_is_scored_with_what_its_run_holds(tmp_path, monkeypatch):
+    words = "Line {0} says that {1} is odd or even, and nobody asked about {0} again.\n\n"
+    (tmp_path / "text.txt").write_text("".join(words.format(i, i * i % 97) for i in range(150)))
+    tiny = pretrain.SETTINGS["tiny"]
+    config = replace(
+        tiny, corpus=(str(tmp_path / "text.txt"),), sample_tokens=0, model=replace(tiny.model, vocab_size=270),
+        train=replace(tiny.train, steps=4, warmup_steps=1, eval_every=0, checkpoint_every=0),
+    )  # fmt: skip
+    monkeypatch.setitem(pretrain.SETTINGS, "tiny", config)
+    monkeypatch.setitem(STAGES, "pretrain", "insideout.recipes.pretrain")
+    found = stage_scores("pretrain")
+    assert "stop rate" not in found.sampled["digits"].metrics and found.sampled["digits"]["length"].mean == 3
+    run = recipe("pretrain", tell=refuse)
+    everything = forgotten(run.model(), replace(run.held_out(), n_windows=10**6)).value
+    assert everything.n > 20 and everything.mean == pytest.approx(run.result()["bits_per_byte"], rel=0.02)
+    assert everything.low < found.model["forgotten"].value.mean < everything.high
+
+
 def test_what_writes_nothing_has_no_scores():
     with pytest.raises(BadInput, match="silent writes no answers"):
         stage_scores("silent")
@@ -171,16 +190,19 @@ def test_the_table_has_a_dash_for_what_was_not_measured():
     ]
     assert "<td>stop rate (%)</td><td>93.1 ± 2.2</td><td>–</td>" in table._repr_html_()
     text = str(table)
-    assert [line.split() for line in text.splitlines() if "stop" in line] == [["stop", "rate", "(%)", "93.1", "±", "2.2", "–"]]
+    assert [line.split() for line in text.splitlines() if "stop" in line] == [
+        ["stop", "rate", "(%)", "93.1", "±", "2.2", "–"]
+    ]
 
 
 @pytest.mark.parametrize(("value", "unit", "words"), [
-    ((0.5, 0.4, 0.6), "%", "50.0 ± 10.0"), ((1.0, 0.992, 1.0), "%", "100.0 ± 0.4"), ((3.14159, 3.13, 3.15), "", "3.142 ± 0.010"),
-    ((1234.5, 1200.0, 1269.0), "", "1,234 ± 34"), ((2.0, 2.0, 2.0), "nats", "2.000 ± 0.000"),
+    ((0.5, 0.4, 0.6), "%", "50.0 ± 10.0"), ((1.0, 0.992, 1.0), "%", "100.0 ± 0.4"),
+    ((3.14159, 3.13, 3.15), "", "3.142 ± 0.010"),
+    ((1234.5, 1200.0, 1269.0), "", "1,234 ± 34"), ((2.0, 2.0, 2.0), "nats", "2 ± 0"),
     ((1e-7, 0.0, 2e-7), "", "0.0000 ± 0.0000"),
 ])  # fmt: skip
-def test_a_value_has_as_many_digits_as_its_interval_allows(value, unit, words):
-    assert shown(Metric(Interval(*value, 9), unit)) == words
+def test_a_value_has_as_many_digits_as_its_interval_allows(value: tuple[float, ...], unit: str, words: str):
+    assert shown(Metric(Interval(value[0], value[1], value[2], 9), unit)) == words
 
 
 def test_many_stages_keep_to_80_columns():
@@ -188,7 +210,7 @@ def test_many_stages_keep_to_80_columns():
     names = [f"stage-{i}" for i in range(9)]
     text = str(Board([stage(name, stop_rate=share, a_measure_with_quite_a_long_name=share) for name in names]))
     assert max(map(len, text.splitlines())) <= 80
-    assert [name for name in re.findall(r"stage-\d", text)] == names
+    assert re.findall(r"stage-\d", text) == names
 
 
 def test_the_command_prints_what_is_stored_and_makes_nothing(capsys):
@@ -198,7 +220,7 @@ def test_the_command_prints_what_is_stored_and_makes_nothing(capsys):
         with pytest.raises(SystemExit) as left:
             main(["scores", *given])
         said = capsys.readouterr()
-        return left.value.code, said.out, said.err
+        return int(left.value.code or 0), said.out, said.err
 
     code, out, err = run()
     assert code == 2 and out == "" and "No result is stored at tiny scale" in err and err.count("\n") == 1

@@ -71,7 +71,7 @@ def test_every_metric_by_hand():
         "length": "tokens",
     }  # fmt: skip
     assert [each.answers[0].split()[0] for each in scores.answered] == [str(2 * n + n % 2) for n in numbers]
-    with pytest.raises(BadInput, match="there is correct, polite"):
+    with pytest.raises(BadInput, match="there is correct; correct, even; correct, odd; polite"):
         scores["corect"]
 
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": Command("look at this machine; known trouble, each with its cure", "Doctor"),
     "check": Command("run your answers to exercises, or list your progress", "Check"),
     "run": Command("make a recipe's result, unless it is stored already"),
+    "scores": Command("show what every stage can do, side by side", "ShowScores"),
     "recipes": Command("list the recipes, and which results are stored", "Recipes"),
 }
 

@@ -14,21 +14,26 @@ if TYPE_CHECKING:
     from insideout.lab.findings import say
     from insideout.lab.small import small_budget, small_config, small_text, train_small
     from insideout.lab.studies import study
+    from insideout.recipes.board import scores, stage_scores
+    from insideout.recipes.scoreboard import compare
     from insideout.recipes.stage import recipe
     from insideout.scales import scale
 
 __all__ = [
-    "ClaimFailed", "Claimed", "check", "claim", "claim_less", "claim_mean", "difference", "interval", "recipe", "say",
-    "scale", "small_budget", "small_config", "small_text", "study", "train_small",
+    "ClaimFailed", "Claimed", "check", "claim", "claim_less", "claim_mean", "compare", "difference", "interval",
+    "recipe", "say", "scale", "scores", "small_budget", "small_config", "small_text", "stage_scores", "study",
+    "train_small",
 ]  # fmt: skip
 
 _HOME: dict[str, str] = {
     "check": "insideout.exercises",
+    "compare": "insideout.recipes.scoreboard",
     "recipe": "insideout.recipes.stage",
     "scale": "insideout.scales",
     "say": "insideout.lab.findings",
     "study": "insideout.lab.studies",
 }
+_HOME |= dict.fromkeys(("scores", "stage_scores"), "insideout.recipes.board")
 _HOME |= dict.fromkeys(("difference", "interval"), "insideout.estimates")
 _HOME |= dict.fromkeys(("small_budget", "small_config", "small_text", "train_small"), "insideout.lab.small")
 

@@ -38,6 +38,7 @@ from insideout.recipes.scoreboard import (
 )
 from insideout.recipes.stage import Plan, obtain, plan
 from insideout.scales import Scale
+from insideout.words import rounded
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -255,5 +256,7 @@ def shown(metric: Metric) -> str:
     """A value and half its interval: "93.1 ± 2.2", with as many digits as the interval allows."""
     factor = 100 if metric.unit == "%" else 1
     value, half = metric.value.mean * factor, metric.value.half * factor
-    digits = 1 if metric.unit == "%" else max(0, min(4, 1 - math.floor(math.log10(half)))) if half > 0 else 3
+    if half == 0:
+        return f"{rounded(value, 4)} ± 0"
+    digits = 1 if metric.unit == "%" else max(0, min(4, 1 - math.floor(math.log10(half))))
     return f"{value:,.{digits}f} ± {half:.{digits}f}"

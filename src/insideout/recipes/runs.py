@@ -26,6 +26,8 @@ from insideout.recipes.settings import fitted, from_dict
 from insideout.scales import SCALES, Scale, to_scale
 
 if TYPE_CHECKING:
+    from insideout.recipes.scoreboard import HeldOut
+    from insideout.transformer.generation.writer import GPTWriter
     from insideout.transformer.model import GPT
     from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 
@@ -124,6 +126,22 @@ class Run:
         if tokenizer.fingerprint != self.about["tokenizer_fingerprint"]:
             raise BadInput(f"{self.path / 'tokenizer.json'} is not the one this run was trained with: restore it.")
         return tokenizer
+
+    def writer(self, temperature: float = 1.0) -> "GPTWriter":
+        """The model with its tokenizer, to be asked questions. It knows no stop: it was trained on running text."""
+        from insideout.transformer.generation.writer import GPTWriter
+
+        return GPTWriter(self.model(), self.tokenizer(), temperature)
+
+    def held_out(self) -> "HeldOut":
+        """The text that it was not trained on. Raises BadInput where its corpus is no longer there."""
+        from insideout.data.text.corpus import load_corpus
+        from insideout.data.text.tokens import prepare
+        from insideout.recipes.scoreboard import HeldOut
+
+        folder, length = files.cache_folder("data") / "tokens", self.config.model.context_length
+        data = prepare(load_corpus(self.config.corpus), self.tokenizer(), folder, self.config.validation_fraction)
+        return HeldOut(data.validation, data.validation_bytes_per_token, length)
 
     def metrics(self) -> list[dict[str, Any]]:
         """A record for each step: step, loss, lr, tokens_per_second, gradient_norm, seconds, some validation_loss."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MANNERS = ("stop rate", "length", "distinct-2")
 """What is measured of answers whatever they are asked."""
-BIGRAMS = 100
+BIGRAMS = 500
 """How many pairs of words distinct-2 looks at together."""
 
 
@@ -75,7 +75,7 @@ class Scores:
     def __getitem__(self, metric: str) -> Interval:
         """A metric's value and interval. Raises BadInput for one that was not measured."""
         if metric not in self.metrics:
-            raise BadInput(f"{self.suite} was not scored by {metric!r}; there is {', '.join(self.metrics)}.")
+            raise BadInput(f"{self.suite} was not scored by {metric!r}; there is {'; '.join(self.metrics)}.")
         return self.metrics[metric].value
 
 
@@ -140,13 +140,13 @@ def judged(suite: Suite, question: Question, answers: Sequence[Answer]) -> Answe
 
 def skills(parts: Sequence[str], answered: Sequence[Answered]) -> Iterator[tuple[str, Metric]]:
     """Each part of the verdicts over all questions; the first one also by kind, where there are several."""
+    kinds = sorted({each.kind for each in answered})
     for part in parts:
         if (metric := part_of(part, answered)) is not None:
             yield part, metric
-    kinds = sorted({each.kind for each in answered})
-    for kind in kinds if len(kinds) > 1 else ():
-        if (metric := part_of(parts[0], [each for each in answered if each.kind == kind])) is not None:
-            yield f"{parts[0]}, {kind}", metric
+        for kind in kinds if part == parts[0] and len(kinds) > 1 else ():
+            if (metric := part_of(part, [each for each in answered if each.kind == kind])) is not None:
+                yield f"{part}, {kind}", metric
 
 
 def part_of(part: str, answered: Sequence[Answered]) -> Metric | None:
