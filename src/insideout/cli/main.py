@@ -29,6 +29,7 @@ class Command:
 COMMANDS = {
     "train": Command("train a GPT on text, from scratch, and write a report"),
     "sample": Command("let a trained model write", "Sample"),
+    "export": Command("write a model for transformers or ONNX Runtime", "Export"),
     "plan": Command("say what a training run will need: memory, time and cost", "MakePlan"),
     "doctor": Command("look at this machine; known trouble, each with its cure", "Doctor"),
     "check": Command("run your answers to exercises, or list your progress", "Check"),

@@ -25,6 +25,22 @@ def asked(variable: str) -> int:
     return int(os.environ.get(variable) or 0)
 
 
+def loaded(name: str) -> tuple[Any, Any]:
+    """Model and tokenizer: of a run's directory, or pretrained: smollm2, a folder, a .gguf file, a name on the Hub."""
+    from insideout.recipes.runs import Run
+    from insideout.transformer.exchange.hub import load
+
+    try:
+        folder = Path(name).expanduser()
+        is_run = any((folder / left).exists() for left in ("checkpoints", "metrics.jsonl"))
+    except (OSError, RuntimeError):  # a name that no folder can have
+        is_run = False
+    if not is_run:
+        return load(name)
+    run = Run(folder)
+    return run.model(), run.tokenizer()
+
+
 def program() -> str:
     """How to call this command from where the person stands: its name when it is on the PATH, else its path."""
     called = Path(sys.argv[0])

@@ -67,9 +67,10 @@ def family_of(config: GPTConfig) -> str:
     whole_heads = config.kv_heads == config.n_heads and config.head_width * config.n_heads == config.d_model
     if classic and plain and config.bias and whole_heads:
         return "gpt2"
+    differs = f"its feed-forward layer is {config.mlp}, its positions {config.positions}, its norm {config.norm}"
     raise BadInput(
-        "This configuration is not a GPT-2, Llama or Qwen3, so transformers has no class for it: "
-        "choose one of GPTConfig.gpt2(), GPTConfig.llama() or GPTConfig.qwen3()."
+        f"This configuration is not a GPT-2, Llama or Qwen3, so transformers has no class for it ({differs}): "
+        "choose one of GPTConfig.gpt2(), GPTConfig.llama() or GPTConfig.qwen3(); for a run of ours, --mlp swiglu."
     )
 
 

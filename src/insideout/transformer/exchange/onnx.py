@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from insideout.errors import BadInput, first_line
 from insideout.transformer.attention import Reach
 from insideout.transformer.exchange.hub import new_folder
+from insideout.transformer.exchange.hub_tokenizer import HubTokenizer
 from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.model import GPT
 
@@ -69,8 +70,8 @@ class WithCache(nn.Module):
         return model.head(model.norm(x)), torch.stack(cache.longer_keys), torch.stack(cache.longer_values)
 
 
-def export(model: GPT, folder: str | Path) -> None:
-    """Write folder/model.onnx and its weights beside it.
+def export(model: GPT, folder: str | Path, tokenizer: Any = None) -> None:
+    """Write folder/model.onnx and its weights beside it, and the tokenizer's files if it is given.
 
     Raises BadInput if the folder exists and is not empty, the model is not float32 or has a part that ONNX has no
     operators for, or the exporter is not installed.
@@ -101,6 +102,10 @@ def export(model: GPT, folder: str | Path) -> None:
             model.train(was_training)
         program.model.metadata_props["context_length"] = str(model.config.context_length)
         program.save(partial / FILE, external_data=True)
+        if isinstance(tokenizer, HubTokenizer):
+            tokenizer.theirs.save_pretrained(partial)
+        elif tokenizer is not None:
+            tokenizer.save(partial / "tokenizer.json")
 
 
 class OnnxGPT:
