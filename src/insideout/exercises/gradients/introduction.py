@@ -7,9 +7,9 @@ Standard library only.
 import math
 import random
 from collections.abc import Callable, Hashable, Sequence
-from itertools import pairwise
 
-from insideout.exercises.catalogue import Exercise, Mistake
+from insideout.exercises.catalogue import Exercise
+from insideout.exercises.drawing import away, described, distinct
 from insideout.gradients import Config, count_parameters
 
 Ids = list[int]
@@ -18,84 +18,125 @@ Function = Callable[[float], float]
 # parameters: vocab_size, context_length, d_model, n_layers, d_ff -> how many numbers are learned
 
 
-def draw_sizes(rng: random.Random) -> tuple[int, int, int, int, int]:
-    """Sizes such that no two ways of counting agree: all are at least 2, and the blocks too."""
-    while True:
-        sizes = rng.randint(5, 60), rng.randint(5, 60), rng.randint(5, 60), rng.randint(2, 6), rng.randint(5, 200)
-        if apart([float(count(*sizes)) for count in (parameters, *(count for _, count in COUNTS))], 0.5):
-            return sizes
-
-
-def parameters(vocab_size: int, context_length: int, d_model: int, n_layers: int, d_ff: int) -> int:
+def count(vocab_size: int, context_length: int, d_model: int, n_layers: int, d_ff: int) -> int:
     return count_parameters(Config(vocab_size, context_length, d_model, n_layers, n_heads=1, d_ff=d_ff))
 
 
-COUNTS: list[tuple[str, Callable[[int, int, int, int, int], int]]] = [
-    (
-        "Only one block is counted: everything in a block stands there n_layers times.",
-        lambda v, t, c, n, f: parameters(v, t, c, 1, f),
-    ),
-    (
-        "The positions are missing: each place has a row of d_model numbers too.",
-        lambda v, t, c, n, f: parameters(v, t, c, n, f) - t * c,
-    ),
-    (
-        "The LM head is missing. Here it is a matrix of its own, not the token embedding used again.",
-        lambda v, t, c, n, f: parameters(v, t, c, n, f) - c * v,
-    ),
-    (
-        "Attention has four matrices: the output projection is missing.",
-        lambda v, t, c, n, f: parameters(v, t, c, n, f) - n * c * c,
-    ),
-    (
-        "Attention is given biases: here its four matrices have none.",
-        lambda v, t, c, n, f: parameters(v, t, c, n, f) + n * 4 * c,
-    ),
-    (
-        "The biases of the feed-forward network are missing: d_ff on the way up, d_model on the way down.",
-        lambda v, t, c, n, f: parameters(v, t, c, n, f) - n * (f + c),
-    ),
-    (
-        "The norm after the last block is missing: it too has a gain and a bias.",
-        lambda v, t, c, n, f: parameters(v, t, c, n, f) - 2 * c,
-    ),
-    (
-        "The norms have gains but no biases: both are learned.",
-        lambda v, t, c, n, f: parameters(v, t, c, n, f) - (2 * n + 1) * c,
-    ),
-]
+parameters = Exercise(
+    "gradients.introduction.parameters", stars=2, minutes=10, reference=count,
+    draw=lambda rng: distinct(rng, 5, 2, 60), tolerance=0, edges=[(5, 8, 12, 1, 48), (2, 1, 1, 1, 1)],
+    section="Counting the numbers",
+)  # fmt: skip
+parameters.mistake(
+    "Only one block is counted: everything in a block stands there n_layers times.",
+    lambda v, t, c, n, f: count(v, t, c, 1, f),
+)
+parameters.mistake(
+    "The positions are missing: each has a row of d_model numbers too.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - t * c,
+)
+parameters.mistake(
+    "The LM head is missing. Here it is a matrix of its own, not the token embedding used again.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - c * v,
+)
+parameters.mistake("The LM head is given a bias: here it has none.", lambda v, t, c, n, f: count(v, t, c, n, f) + v)
+parameters.mistake(
+    "Attention has four matrices: the output projection is missing.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - n * c * c,
+)
+parameters.mistake(
+    "Attention is given biases: here its four matrices have none.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) + n * 4 * c,
+)
+parameters.mistake(
+    "The biases of the feed-forward network are missing: d_ff on the way up, d_model on the way down.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - n * (f + c),
+)
+parameters.mistake(
+    "The feed-forward network is counted one way: there is a matrix up and a matrix down.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - n * c * f,
+)
+parameters.mistake(
+    "The feed-forward network is taken to be 4 · d_model wide: its width is d_ff.",
+    lambda v, t, c, n, f: count(v, t, c, n, 4 * c),
+)
+parameters.mistake(
+    "The norm after the last block is missing: it too has a gain and a bias.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - 2 * c,
+)
+parameters.mistake(
+    "Each block is given one norm: it has two, one before attention and one before the feed-forward network.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - 2 * n * c,
+)
+parameters.mistake(
+    "The norms are missing: two in each block and one at the end, each with a gain and a bias.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - (4 * n + 2) * c,
+)
+parameters.mistake(
+    "The norms have gains but no biases: both are learned.",
+    lambda v, t, c, n, f: count(v, t, c, n, f) - (2 * n + 1) * c,
+)
+parameters.mistake(
+    "All is multiplied by n_layers: the embeddings, the last norm and the LM head stand there once.",
+    lambda v, t, c, n, f: n * count(v, t, c, 1, f),
+)
 
 # slope: f, x, h -> (f(x + h) − f(x − h)) / 2h
 
 
 def draw_function(rng: random.Random) -> tuple[Function, float, float]:
     """A cubic with a slope, a bend and a twist at x, and a nudge large enough that they show."""
-    a, b, c = (rng.choice((-1.0, 1.0)) * rng.uniform(0.5, 2.0) for _ in range(3))
-    x, h = rng.uniform(-1.0, 1.0), rng.uniform(0.1, 0.3)
+    a, b, c = away(rng, 3)
+    x, h = away(rng, 1, 0.2, 1.5)[0], rng.uniform(0.1, 0.4)
 
     def cubic(at: float) -> float:
         d = at - x
-        return a * d + b * d * d + c * d * d * d
+        return 1.0 + a * d + b * d * d + c * d * d * d
 
-    while abs(slope(cubic, x, h)) < 0.2:  # so that the wrong sign shows
-        h *= 0.5
-    return cubic, x, h
+    sign = "−" if x > 0 else "+"
+    text = f"1 + {a:.2g} d + {b:.2g} d² + {c:.2g} d³, where d is its input {sign} {abs(x):.2g}"
+    return described(cubic, text), x, h
 
 
-def slope(f: Function, x: float, h: float) -> float:
+def central(f: Function, x: float, h: float) -> float:
     return (f(x + h) - f(x - h)) / (2.0 * h)
 
 
-# floor: sentences -> the lowest mean loss from word and place
+slope = Exercise(
+    "gradients.introduction.slope", stars=1, minutes=5, reference=central, draw=draw_function,
+    edges=[(described(lambda x: x * x, "x²"), 3.0, 0.5), (described(abs, "|x|"), 0.0, 0.1)],
+    section="What a gradient is",
+)  # fmt: skip
+slope.mistake("Divided by h: from x − h to x + h the input moved by 2h.", lambda f, x, h: (f(x + h) - f(x - h)) / h)
+slope.mistake(
+    "Only nudged up: the bend of the curve stays in. Take f(x + h) − f(x − h).", lambda f, x, h: (f(x + h) - f(x)) / h
+)
+slope.mistake(
+    "Only nudged down: the bend of the curve stays in. Take f(x + h) − f(x − h).", lambda f, x, h: (f(x) - f(x - h)) / h
+)
+slope.mistake("The sign is wrong: a slope is positive where the function rises.", lambda f, x, h: -central(f, x, h))
+slope.mistake(
+    "The bracket is missing: a / 2 * h divides by 2 and multiplies by h. Write a / (2 * h).",
+    lambda f, x, h: (f(x + h) - f(x - h)) / 2 * h,
+)
+slope.mistake(
+    "The nudges are added up, not subtracted: a slope is a change.", lambda f, x, h: (f(x + h) + f(x - h)) / (2 * h)
+)
+slope.mistake("The change is not divided by the way: 2h.", lambda f, x, h: f(x + h) - f(x - h))
+slope.mistake("The nudge is not h: use the given one.", lambda f, x, h: central(f, x, 1e-6))
+slope.mistake("The nudge is twice the given one.", lambda f, x, h: central(f, x, 2 * h))
+slope.mistake("The nudge is half the given one: f(x + h) and f(x − h).", lambda f, x, h: central(f, x, h / 2))
+slope.mistake(
+    "This is the curvature, f(x + h) − 2 f(x) + f(x − h) over h².",
+    lambda f, x, h: (f(x + h) - 2 * f(x) + f(x - h)) / (h * h),
+)
+
+# floor: sentences -> the lowest mean loss from word and position
 
 
-def draw_sentences(rng: random.Random) -> tuple[list[Ids]]:
-    """Four sentences of six ids in which word, place and what follows are tangled."""
-    while True:
-        sentences = [[rng.randrange(3) for _ in range(6)] for _ in range(4)]
-        values = [floor(sentences), *(mistake.function(sentences) for mistake in FLOOR_MISTAKES)]
-        if apart(values, 0.01):
-            return (sentences,)
+def draw_sentences(rng: random.Random, N: int, T: int = 2) -> tuple[list[Ids]]:
+    """N sentences of T words out of three, in which word, position and what follows are tangled."""
+    return ([[rng.randrange(3) for _ in range(T)] for _ in range(N)],)
 
 
 def answers(sentences: Sequence[Ids], seen: Callable[[Ids, int], Hashable]) -> list[Ids]:
@@ -107,7 +148,7 @@ def answers(sentences: Sequence[Ids], seen: Callable[[Ids, int], Hashable]) -> l
     return list(found.values())
 
 
-def word_and_place(ids: Ids, t: int) -> Hashable:
+def word_and_position(ids: Ids, t: int) -> Hashable:
     return t, ids[t]
 
 
@@ -117,103 +158,85 @@ def lowest(groups: list[Ids]) -> float:
     return sum(losses) / len(losses)
 
 
-def floor(sentences: Sequence[Ids]) -> float:
-    return lowest(answers(sentences, word_and_place))
+def lowest_loss(sentences: Sequence[Ids]) -> float:
+    return lowest(answers(sentences, word_and_position))
 
 
-def floor_mean_of_groups(sentences: Sequence[Ids]) -> float:
-    groups = answers(sentences, word_and_place)
-    return sum(lowest([group]) for group in groups) / len(groups)
+def over_groups(sentences: Sequence[Ids], of_group: Callable[[Ids], float]) -> float:
+    """The mean over groups that count once each."""
+    groups = answers(sentences, word_and_position)
+    return sum(map(of_group, groups)) / len(groups)
 
 
-FLOOR_MISTAKES = [
-    Mistake(
-        "The place is ignored: the same word at another place may be followed by something else.",
-        lambda sentences: lowest(answers(sentences, lambda ids, t: ids[t])),
-    ),
-    Mistake(
-        "The word is ignored: the model sees which word stands at the place.",
-        lambda sentences: lowest(answers(sentences, lambda ids, t: t)),
-    ),
-    Mistake(
-        "The logarithm has base 2: that is the loss in bits, and nats are asked for.",
-        lambda sentences: floor(sentences) / math.log(2.0),
-    ),
-    Mistake(
-        "The sum is divided by the number of words: the last word of a sentence predicts nothing.",
-        lambda sentences: floor(sentences) * (len(sentences[0]) - 1) / len(sentences[0]),
-    ),
-    Mistake(
-        "Each pair of word and place counts once: it must count as often as it occurs.",
-        floor_mean_of_groups,
-    ),
-]
+def over_answers(sentences: Sequence[Ids], of_group: Callable[[Ids], float]) -> float:
+    """The mean over all answers."""
+    groups = answers(sentences, word_and_position)
+    return sum(len(group) * of_group(group) for group in groups) / sum(map(len, groups))
 
 
-def apart(values: Sequence[float], distance: float) -> bool:
-    """Do all values differ from one another by more than `distance`?"""
-    ordered = sorted(values)
-    return all(b - a > distance for a, b in pairwise(ordered))
-
-
-exercises: list[Exercise] = [
-    Exercise(
-        id="gradients.introduction.parameters",
-        difficulty=2,
-        minutes=10,
-        reference=parameters,
-        draw=draw_sizes,
-        tolerance=0.0,
-        hints=[
-            "Three groups: what stands before the blocks, what stands in each block, what stands behind them.",
-            "A block has two norms, four square matrices, and the way up and down with a bias each. "
-            "Do not forget the norm at the end.",
-        ],
-        mistakes=[Mistake(diagnosis, function) for diagnosis, function in COUNTS],
+floor = Exercise(
+    "gradients.introduction.floor", stars=3, minutes=15, reference=lowest_loss, draw=draw_sentences,
+    edges=[([[0, 1, 2]],), ([[0, 1], [0, 2]],), ([[5, 5, 5, 7], [5, 5, 7, 7], [5, 5, 7, 5]],)],
+    section="The same by counting",
+)  # fmt: skip
+floor.mistake(
+    "The position is ignored: the same word at another position may be followed by something else.",
+    lambda sentences: lowest(answers(sentences, lambda ids, t: ids[t])),
+)
+floor.mistake(
+    "The word is ignored: the model sees which word stands at the position.",
+    lambda sentences: lowest(answers(sentences, lambda ids, t: t)),
+)
+floor.mistake(
+    "Word and position are both ignored: group the answers by the pair.",
+    lambda sentences: lowest(answers(sentences, lambda ids, t: None)),
+)
+floor.mistake(
+    "All words before are looked at: the model sees one word and its position.",
+    lambda sentences: lowest(answers(sentences, lambda ids, t: tuple(ids[: t + 1]))),
+)
+floor.mistake(
+    "The logarithm has base 2: that is the loss in bits, and nats are asked for.",
+    lambda sentences: lowest_loss(sentences) / math.log(2.0),
+)
+floor.mistake(
+    "The sign is wrong: ln of a share is negative, and the loss is −ln.", lambda sentences: -lowest_loss(sentences)
+)
+floor.mistake(
+    "The sum is divided by the number of words: the last word of a sentence predicts nothing.",
+    lambda sentences: lowest_loss(sentences) * (len(sentences[0]) - 1) / len(sentences[0]),
+)
+floor.mistake(
+    "The losses are added up for each sentence: the mean over all predictions is asked for.",
+    lambda sentences: lowest_loss(sentences) * (len(sentences[0]) - 1),
+)
+floor.mistake(
+    "The losses are added up: the mean over all predictions is asked for.",
+    lambda sentences: lowest_loss(sentences) * (len(sentences[0]) - 1) * len(sentences),
+)
+floor.mistake(
+    "Each pair of word and position counts once: it must count as often as it occurs.",
+    lambda sentences: over_groups(sentences, lambda group: lowest([group])),
+)
+floor.mistake(
+    "Each answer of a pair counts as equally likely: use the share with which it comes up.",
+    lambda sentences: over_answers(sentences, lambda group: math.log(len(set(group)))),
+)
+floor.mistake(
+    "Each answer of a pair counts once: it must count as often as it comes up.",
+    lambda sentences: over_answers(
+        sentences, lambda group: sum(-math.log(group.count(w) / len(group)) for w in set(group)) / len(set(group))
     ),
-    Exercise(
-        id="gradients.introduction.slope",
-        difficulty=1,
-        minutes=5,
-        reference=slope,
-        draw=draw_function,
-        tolerance=1e-9,
-        hints=[
-            "A slope is a change of f divided by the change of its input.",
-            "From x − h to x + h, how far did the input move?",
-        ],
-        mistakes=[
-            Mistake(
-                "Divided by h: from x − h to x + h the input moved by 2h.",
-                lambda f, x, h: (f(x + h) - f(x - h)) / h,
-            ),
-            Mistake(
-                "Only nudged up: the bend of the curve stays in. Take f(x + h) − f(x − h).",
-                lambda f, x, h: (f(x + h) - f(x)) / h,
-            ),
-            Mistake(
-                "Only nudged down: the bend of the curve stays in. Take f(x + h) − f(x − h).",
-                lambda f, x, h: (f(x) - f(x - h)) / h,
-            ),
-            Mistake(
-                "The sign is wrong: a slope is positive where the function rises.",
-                lambda f, x, h: -slope(f, x, h),
-            ),
-        ],
+)
+floor.mistake(
+    "Only the likeliest answer of each pair is counted: the others come up too, and cost more.",
+    lambda sentences: over_answers(
+        sentences, lambda group: -math.log(max(group.count(word) for word in group) / len(group))
     ),
-    Exercise(
-        id="gradients.introduction.floor",
-        difficulty=3,
-        minutes=15,
-        reference=floor,
-        draw=draw_sentences,
-        tolerance=1e-9,
-        hints=[
-            "Collect, for every pair of place and word, all the words that came next. "
-            "The last word of a sentence has none.",
-            "The best probability for an answer is its share among them. Take −ln of it for each prediction, "
-            "and the mean over all predictions.",
-        ],
-        mistakes=FLOOR_MISTAKES,
+)
+floor.mistake(
+    "The price of an answer is taken as 1 − its share: it is −ln of the share.",
+    lambda sentences: over_answers(
+        sentences, lambda group: sum(1 - group.count(word) / len(group) for word in group) / len(group)
     ),
-]
+)

@@ -1,145 +1,156 @@
-"""Exercises on queries, keys and values: a linear map with a bias, the projections, the matrix between two places.
+"""Exercises on queries, keys and values: a linear map with a bias, the projections, the matrix between two positions.
 
 Practised in book/1-understanding-gradients/02_queries_keys_values.md; the module is insideout/gradients/linear.py.
-Standard library only. Shapes: T places, C width.
+Standard library only. Shapes: T positions, C width, D head width.
 """
 
 import random
 
-from insideout.exercises.catalogue import Exercise, Mistake
-from insideout.gradients import Matrix, Vector, add_to_rows, linear, matmul, transpose
+from insideout.exercises.catalogue import Exercise
+from insideout.exercises.drawing import matrix, vector
+from insideout.gradients import Matrix, Vector, add_to_rows, matmul, transpose
+from insideout.gradients import linear as library_linear
 
 Three = tuple[Matrix, Matrix, Matrix]
-
-
-def numbers(rng: random.Random, rows: int, columns: int) -> Matrix:
-    """Normal numbers."""
-    return [[rng.gauss(0.0, 1.0) for _ in range(columns)] for _ in range(rows)]
-
 
 # linear: x, w, b -> x w + b
 
 
-def draw_linear(rng: random.Random) -> tuple[Matrix, Matrix, Vector]:
-    """As many places as inputs as outputs: a weight on its side fits, and so does a bias along the places."""
-    return numbers(rng, 4, 4), numbers(rng, 4, 4), numbers(rng, 1, 4)[0]
+def draw_linear(rng: random.Random, T: int, I: int, O: int) -> tuple[Matrix, Matrix, Vector]:
+    return matrix(rng, T, I), matrix(rng, I, O), vector(rng, O)
 
 
-def linear_bias_by_place(x: Matrix, w: Matrix, b: Vector) -> Matrix:
-    return [[number + bias for number in row] for row, bias in zip(matmul(x, w), b, strict=True)]
-
+linear = Exercise(
+    "gradients.queries_keys_values.linear", stars=1, minutes=6, reference=library_linear, draw=draw_linear,
+    section="A linear map",
+)  # fmt: skip
+linear.mistake(
+    "The weight is transposed: here it is inputs × outputs, and Y = X W.",
+    lambda x, w, b: library_linear(x, transpose(w), b),
+)
+linear.mistake("The bias is missing.", lambda x, w, b: matmul(x, w))
+linear.mistake(
+    "The bias runs along the positions: b[j] belongs to output j, so it is added to column j.",
+    lambda x, w, b: [[number + bias for number in row] for row, bias in zip(matmul(x, w), b, strict=True)],
+)
+linear.mistake(
+    "The bias is added to the input: it comes after the product, and is not multiplied by the weight.",
+    lambda x, w, b: matmul(add_to_rows(x, b), w),
+)
+linear.mistake("The bias is subtracted: it is added.", lambda x, w, b: library_linear(x, w, [-number for number in b]))
+linear.mistake(
+    "The product is multiplied by the bias: it is added.",
+    lambda x, w, b: [[number * bias for number, bias in zip(row, b, strict=True)] for row in matmul(x, w)],
+)
+linear.mistake(
+    "The bias is added once for each input, inside the sum: add it once, after the sum.",
+    lambda x, w, b: library_linear(x, w, [len(w) * bias for bias in b]),
+)
+linear.mistake(
+    "The bias reaches only the first position: it is added at every one.",
+    lambda x, w, b: [*library_linear(x[:1], w, b), *(matmul(x[1:], w) if x[1:] else [])],
+)
+linear.mistake(
+    "`+` of two lists puts the bias behind the row: add number by number.",
+    lambda x, w, b: [y + b for y in matmul(x, w)],
+)
+linear.mistake(
+    "Only b[0] is added, to every column: column j gets b[j].", lambda x, w, b: library_linear(x, w, [b[0]] * len(b))
+)
+linear.mistake(
+    "The biases are added up before they are added: column j gets b[j] alone.",
+    lambda x, w, b: library_linear(x, w, [sum(b)] * len(b)),
+)
 
 # project: normed, w_query, w_key, w_value -> (q, k, v)
 
 
-def draw_projections(rng: random.Random) -> tuple[Matrix, Matrix, Matrix, Matrix]:
-    """normed T×C and three square weights."""
-    return numbers(rng, 5, 4), numbers(rng, 4, 4), numbers(rng, 4, 4), numbers(rng, 4, 4)
+def draw_projections(rng: random.Random, T: int, C: int, D: int) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    return matrix(rng, T, C), matrix(rng, C, D), matrix(rng, C, D), matrix(rng, C, D)
 
 
-def project(normed: Matrix, w_query: Matrix, w_key: Matrix, w_value: Matrix) -> Three:
+def three_parts(normed: Matrix, w_query: Matrix, w_key: Matrix, w_value: Matrix) -> Three:
     return matmul(normed, w_query), matmul(normed, w_key), matmul(normed, w_value)
 
 
-def project_in_a_chain(normed: Matrix, w_query: Matrix, w_key: Matrix, w_value: Matrix) -> Three:
+def in_a_chain(normed: Matrix, w_query: Matrix, w_key: Matrix, w_value: Matrix) -> Three:
     q = matmul(normed, w_query)
     k = matmul(q, w_key)
     return q, k, matmul(k, w_value)
 
 
+project = Exercise(
+    "gradients.queries_keys_values.project", stars=1, minutes=6, reference=three_parts, draw=draw_projections,
+    section="Three parts, three maps",
+)  # fmt: skip
+project.mistake(
+    "The weights are transposed: here they are inputs × outputs.",
+    lambda n, wq, wk, wv: three_parts(n, transpose(wq), transpose(wk), transpose(wv)),
+)
+project.mistake(
+    "Queries and keys are exchanged: the query asks, the key is found.",
+    lambda n, wq, wk, wv: three_parts(n, wk, wq, wv),
+)
+project.mistake(
+    "Keys and values are exchanged: (q, k, v), in this order.", lambda n, wq, wk, wv: three_parts(n, wq, wv, wk)
+)
+project.mistake(
+    "The maps are chained: keys and values are made from the normalised input, as the queries are.", in_a_chain
+)
+project.mistake(
+    "The values are the input itself: they have a weight of their own.",
+    lambda n, wq, wk, wv: (matmul(n, wq), matmul(n, wk), n),
+)
+project.mistake("Queries and keys share a weight: each has its own.", lambda n, wq, wk, wv: three_parts(n, wq, wq, wv))
+project.mistake("Keys and values share a weight: each has its own.", lambda n, wq, wk, wv: three_parts(n, wq, wk, wk))
+project.mistake("All three share one weight: each has its own.", lambda n, wq, wk, wv: three_parts(n, wq, wq, wq))
+project.mistake(
+    "The factors are exchanged: the input stands on the left, x W.",
+    lambda n, wq, wk, wv: (matmul(wq, n), matmul(wk, n), matmul(wv, n)),
+)
+project.mistake(
+    "The results lie on their side: a row for each position.",
+    lambda n, wq, wk, wv: tuple(map(transpose, three_parts(n, wq, wk, wv))),
+)
+project.mistake(
+    "The three stand side by side in one matrix: return them as three.",
+    lambda n, wq, wk, wv: [q + k + v for q, k, v in zip(*three_parts(n, wq, wk, wv), strict=True)],
+)
+
 # between: w_query, w_key -> the matrix M with q_t · k_s = n_t M n_sᵀ
 
 
-def draw_weights(rng: random.Random) -> tuple[Matrix, Matrix]:
-    """Two square weights."""
-    return numbers(rng, 4, 4), numbers(rng, 4, 4)
+def draw_weights(rng: random.Random, C: int, D: int) -> tuple[Matrix, Matrix]:
+    return matrix(rng, C, D), matrix(rng, C, D)
 
 
-def between(w_query: Matrix, w_key: Matrix) -> Matrix:
-    return matmul(w_query, transpose(w_key))
-
-
-exercises: list[Exercise] = [
-    Exercise(
-        id="gradients.queries_keys_values.linear",
-        difficulty=1,
-        minutes=6,
-        reference=linear,
-        draw=draw_linear,
-        tolerance=1e-9,
-        hints=[
-            "The product is matmul(x, w). To which numbers of it is b[j] added?",
-            "b[j] belongs to output j, so to column j, at every place.",
-        ],
-        mistakes=[
-            Mistake(
-                "The weight is transposed: here it is inputs × outputs, and Y = X W.",
-                lambda x, w, b: linear(x, transpose(w), b),
-            ),
-            Mistake("The bias is missing.", lambda x, w, b: linear(x, w)),
-            Mistake(
-                "The bias runs along the places: b[j] belongs to output j, so it is added to column j.",
-                linear_bias_by_place,
-            ),
-            Mistake(
-                "The bias is added to the input: it comes after the product, and is not multiplied by the weight.",
-                lambda x, w, b: matmul(add_to_rows(x, b), w),
-            ),
-        ],
-    ),
-    Exercise(
-        id="gradients.queries_keys_values.project",
-        difficulty=1,
-        minutes=6,
-        reference=project,
-        draw=draw_projections,
-        tolerance=1e-9,
-        hints=["All three start from the same rows.", "The weights are inputs × outputs, so nothing is transposed."],
-        mistakes=[
-            Mistake(
-                "The weights are transposed: here they are inputs × outputs.",
-                lambda n, wq, wk, wv: project(n, transpose(wq), transpose(wk), transpose(wv)),
-            ),
-            Mistake(
-                "Queries and keys are exchanged: the query asks, the key is found.",
-                lambda n, wq, wk, wv: project(n, wk, wq, wv),
-            ),
-            Mistake(
-                "The maps are chained: keys and values are made from the normalised input, as the queries are.",
-                project_in_a_chain,
-            ),
-            Mistake(
-                "The values are the input itself: they have a weight of their own.",
-                lambda n, wq, wk, wv: (matmul(n, wq), matmul(n, wk), n),
-            ),
-            Mistake(
-                "Queries and keys share a weight: each has its own.",
-                lambda n, wq, wk, wv: project(n, wq, wq, wv),
-            ),
-        ],
-    ),
-    Exercise(
-        id="gradients.queries_keys_values.between",
-        difficulty=2,
-        minutes=10,
-        reference=between,
-        draw=draw_weights,
-        tolerance=1e-9,
-        hints=["Write q_t = n_t W_Q and k_s = n_s W_K into q_t k_sᵀ.", "(A B)ᵀ = Bᵀ Aᵀ."],
-        mistakes=[
-            Mistake("The key's weight is not transposed: k_sᵀ is W_Kᵀ n_sᵀ.", matmul),
-            Mistake(
-                "The query's weight is transposed instead of the key's: q_t = n_t W_Q stands on the left as it is.",
-                lambda wq, wk: matmul(transpose(wq), wk),
-            ),
-            Mistake(
-                "The parts are exchanged: this is the matrix for k_t · q_s, in which the key asks.",
-                lambda wq, wk: matmul(wk, transpose(wq)),
-            ),
-            Mistake(
-                "Both weights are transposed: only the key stands transposed in q_t k_sᵀ.",
-                lambda wq, wk: matmul(transpose(wq), transpose(wk)),
-            ),
-        ],
-    ),
-]
+between = Exercise(
+    "gradients.queries_keys_values.between", stars=2, minutes=10, draw=draw_weights,
+    reference=lambda w_query, w_key: matmul(w_query, transpose(w_key)), section="One matrix between two positions",
+)  # fmt: skip
+between.mistake("The key's weight is not transposed: k_sᵀ is W_Kᵀ n_sᵀ.", matmul)
+between.mistake(
+    "The query's weight is transposed instead of the key's: q_t = n_t W_Q stands on the left as it is.",
+    lambda wq, wk: matmul(transpose(wq), wk),
+)
+between.mistake(
+    "The parts are exchanged: this is the matrix for k_t · q_s, in which the key asks.",
+    lambda wq, wk: matmul(wk, transpose(wq)),
+)
+between.mistake(
+    "Both weights are transposed: only the key stands transposed in q_t k_sᵀ.",
+    lambda wq, wk: matmul(transpose(wq), transpose(wk)),
+)
+between.mistake(
+    "The parts are exchanged and the wrong one is transposed: W_Q stands on the left, W_Kᵀ on the right.",
+    lambda wq, wk: matmul(transpose(wk), wq),
+)
+between.mistake("The parts are exchanged, and nothing is transposed: it is W_Q W_Kᵀ.", lambda wq, wk: matmul(wk, wq))
+between.mistake(
+    "The weights are multiplied number by number: a matrix product is due.",
+    lambda wq, wk: [[x * y for x, y in zip(*rows, strict=True)] for rows in zip(wq, wk, strict=True)],
+)
+between.mistake(
+    "The score's scale is in it: q_t · k_s is asked for, not divided by √D.",
+    lambda wq, wk: [[x / len(wq[0]) ** 0.5 for x in row] for row in matmul(wq, transpose(wk))],
+)
