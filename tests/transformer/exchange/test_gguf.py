@@ -53,7 +53,7 @@ def model_of(config: GPTConfig) -> GPT:
 
 def values_of(config: GPTConfig, family: str) -> dict:
     """What a file says of a model, under GGUF's names."""
-    values = {
+    values: dict[str, float] = {
         "context_length": config.context_length, "embedding_length": config.d_model, "block_count": config.n_layers,
         "feed_forward_length": config.ff_width, "attention.head_count": config.n_heads,
     }  # fmt: skip
@@ -183,7 +183,7 @@ def test_what_is_put_before_every_text(tmp_path):
     }
     tokenizer = load(write(tmp_path / "model.gguf", model_of(CONFIGS["llama"]), changes=changes))[1]
     begin = OURS.special_ids["<|user|>"]
-    assert tokenizer.encode("cat") == [begin, *tokenizer.encode("cat", around=False)]
+    assert tokenizer.encode("cat") == [begin, *tokenizer.encode("cat", around=False)]  # type: ignore[call-arg]
     assert tokenizer.encode("cat<|end|>", special=["<|end|>"]) == [*tokenizer.encode("cat"), tokenizer.end_id]
     assert tokenizer.begin_id == begin and tokenizer.stop_ids == (tokenizer.end_id, 3)
     assert tokenizer.theirs.chat_template == "{{ x }}"

@@ -84,9 +84,7 @@ def test_the_text_is_that_of_a_straight_loop(kind, lengths, n_new, temperature, 
     together = generate(model, prompts, n_new, **chosen, stop=sorted(stops), seed=seed)
     assert model.training
     for row, prompt in enumerate(prompts):
-        assert together[row] == straight(
-            model, prompt, n_new, temperature, top_k, top_p, min_p, stops, seed + row
-        )
+        assert together[row] == straight(model, prompt, n_new, temperature, top_k, top_p, min_p, stops, seed + row)
 
 
 def test_the_cache_changes_nothing_and_a_row_is_what_it_would_be_alone(model):

@@ -75,7 +75,7 @@ scores.mistake("The products of the numbers are not added up over d.", lambda q,
 
 
 def draw_rows(rng: random.Random, T: int, S: int) -> tuple[Matrix]:
-    """Rows of ordinary spread; some lie near 1000 or −1000, and in some one score lies far above or below the others."""
+    """Rows of ordinary spread; some lie near 1000 or −1000, in some one lies far above or below the others."""
 
     def row() -> list[float]:
         level, other = rng.choice(((0.0, 0.0), (0.0, 0.0), (1000.0, 1000.0), (-1000.0, -1000.0), (1000.0, -1000.0)))
@@ -111,7 +111,7 @@ softmax = Exercise(
     edges=[([[3.0]],), ([[1000.0, 999.0], [0.0, 1.0], [-1000.0, -1001.0]],)], section="Large scores",
 )  # fmt: skip
 softmax.mistake(
-    "exp of a score near 1000 overflows, and near −1000 every exponential is 0: subtract each row's largest score first.",
+    "exp of a score near 1000 overflows, and near −1000 all exponentials are 0: subtract each row's largest score.",
     each_row_less(lambda row: 0.0),
 )
 softmax.mistake(

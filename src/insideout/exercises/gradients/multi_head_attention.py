@@ -59,8 +59,8 @@ split = Exercise(
     "gradients.multi_head_attention.split", stars=1, minutes=8, reference=split_heads, draw=draw_split, section="Split",
 )  # fmt: skip
 split.mistake(
-    "The numbers are cut in the order they lie in memory: a head then holds some positions in pieces, and others not at "
-    "all.",
+    "The numbers are cut in the order they lie in memory: a head then holds some positions in pieces, and others not "
+    "at all.",
     reshaped,
 )
 split.mistake("The columns are dealt out in turn; a head takes D neighbouring columns.", dealt_out)

@@ -43,9 +43,7 @@ class GPTWriter:
         answers: list[Answer] = []
         for first in range(0, len(rows), self.at_once):
             some = rows[first : first + self.at_once]
-            written = generate(
-                self.model, some, room, temperature=self.temperature, stop=self.stop, seed=seed + first
-            )
+            written = generate(self.model, some, room, temperature=self.temperature, stop=self.stop, seed=seed + first)
             answers += [self._answer(ids[len(prompt) :]) for prompt, ids in zip(some, written, strict=True)]
         return [answers[first : first + n] for first in range(0, len(answers), n)]
 
