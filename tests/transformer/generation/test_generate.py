@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from filters_by_hand import by_hand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.generate import generate
 from insideout.transformer.model import GPT
+from tests.transformer.generation.filters_by_hand import by_hand
 
 V, CONTEXT = 19, 40
 KINDS = {

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from filters_by_hand import by_hand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insideout.errors import BadInput
 from insideout.transformer.generation.sampling import check_scores, choose, filtered_probabilities, uniforms
+from tests.transformer.generation.filters_by_hand import by_hand
 
 
 @settings(max_examples=200, deadline=None)

@@ -37,7 +37,8 @@ class KVCache:
 
     def _hold(self, slots: Float[Tensor, "L B both S D"]) -> None:
         self.slots = slots  # keys and values side by side
-        self.keys, self.values = slots.chunk(2, dim=2)  # (L, B, G, S, D) each
+        half = slots.shape[2] // 2  # two slices, not one chunk: autograd refuses writes into views made together
+        self.keys, self.values = slots[:, :, :half], slots[:, :, half:]  # (L, B, G, S, D) each
 
     @property
     def n_bytes(self) -> int:
