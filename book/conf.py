@@ -1,10 +1,9 @@
-"""How the book is built: python -m sphinx -b html book book/_build/html (and -b epub book book/_build/epub).
+"""How the book's pages are made. `python book/build.py` executes the chapters, then makes the site and the EPUB.
 
-The chapters are MyST Markdown notebooks. Reading a chapter executes it; both builders share what was read, so the
-EPUB runs nothing a second time. Nothing in the built site needs a network: see `_ext/offline.py`.
+The chapters are MyST Markdown notebooks. Sphinx executes nothing: it finds what the chapters gave (`_ext/chapters.py`).
+Nothing in the built site needs a network: see `_ext/offline.py`.
 """
 
-import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,19 +42,8 @@ numfig = True
 nitpicky = False
 suppress_warnings = ["epub.unknown_project_files", "epub.duplicated_toc_entry", "config.cache"]
 
-# Notebooks. Inline execution is what lets {eval} ask the running kernel for a number.
-os.environ.setdefault("INSIDEOUT_SCALE", "laptop")
-os.environ.pop("MPLBACKEND", None)  # the kernel chooses its own, which draws into the page
-os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-# The kernels read these settings, not the reader's own; each would warn that it speaks over TCP, on this very machine.
-settings = BOOK / "_build" / "ipython" / "profile_default" / "ipython_kernel_config.py"
-settings.parent.mkdir(parents=True, exist_ok=True)
-settings.write_text("c.Application.log_level = 40\n")
-os.environ["IPYTHONDIR"] = str(settings.parents[1])
-nb_execution_mode = "inline"
-nb_execution_raise_on_error = True
-nb_execution_show_tb = True
-nb_execution_timeout = -1
+# Notebooks. What their cells gave, and the numbers in their prose, come from `_ext/execution.py`.
+nb_execution_mode = "off"
 nb_eval_name_regex = r"^.+$"
 nb_merge_streams = True
 nb_output_stderr = "remove"  # progress of a recipe that is being trained

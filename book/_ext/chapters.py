@@ -1,61 +1,100 @@
-"""What makes a page a chapter: read in order, executed once, with its times and its notebook at the top.
+"""What makes a page a chapter: what it gave when it was executed, its times and its notebook at the top.
 
-A page is a chapter when its front matter has an `insideout:` key. Each chapter's claims are recorded in a folder of
-its own, emptied when the chapter is read again, so the page of claims holds this build's claims and no others.
+A page is a chapter when its front matter has an `insideout:` key. Sphinx executes nothing: `build.py` does, and here
+its results are put in their places (execution.py). A chapter without results is shown all the same, and says so.
 """
 
 import logging as python_logging
-import os
-import shutil
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import jupytext
-import yaml
+import myst_nb.sphinx_
+import nbformat
 from docutils import nodes
+from execution import Execution, front_matter, one_line, stored
+from myst_nb.core.execute.base import NotebookClientBase
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-
-def front_matter(path: Path) -> dict[str, Any]:
-    """The `insideout:` keys of a chapter's front matter; empty when it has none."""
-    text = path.read_text(encoding="utf-8") if path.suffix == ".md" and path.is_file() else ""
-    if not text.startswith("---\n"):
-        return {}
-    return (yaml.safe_load(text[4:].split("\n---", 1)[0]) or {}).get("insideout") or {}
+NOT_EXECUTED = "This chapter was not executed in this build: its numbers and figures are missing. Run `make book`."
 
 
 def share_doctrees(app: Sphinx, config: Any) -> None:
-    """HTML and EPUB builds beside each other read the same parsed pages, so each chapter is executed once."""
+    """HTML and EPUB builds beside each other read the same parsed pages."""
     if app.doctreedir == app.outdir / ".doctrees":
         app.doctreedir = app.outdir.parent / "doctrees"
         app.doctreedir.mkdir(parents=True, exist_ok=True)
 
 
-def claims_folder(app: Sphinx) -> Path:
-    """Where the chapters' claims of this build are recorded."""
-    return Path(app.outdir).parent / "claims"
+def executions(app: Sphinx) -> dict[str, Execution | None]:
+    """What each chapter gave, by the name of its page, in the book's order; None for one that was not executed."""
+    found: dict[str, Execution | None] | None = getattr(app, "_executions", None)
+    if found is None:
+        paths = {name: Path(app.env.doc2path(name)) for name in sorted(app.env.found_docs)}
+        folder = Path(app.confdir) / app.config.executed
+        found = {name: stored(path, folder) for name, path in paths.items() if front_matter(path)}
+        app._executions = found  # type: ignore[attr-defined]
+    return found
 
 
-def in_order(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
-    """Chapters first, in the book's order; then the rest."""
-    docnames.sort(key=lambda name: (not name[:1].isdigit(), name))
+class Remembered(NotebookClientBase):
+    """Stands where MyST-NB expects a kernel, and says what the kernel said when the chapter was executed."""
+
+    found: Execution | None = None
+
+    def start_client(self) -> None:
+        """Put the outputs into their cells."""
+        self.n_before = [0]
+        for cell in self.notebook.cells:
+            self.n_before.append(self.n_before[-1] + (cell.cell_type == "code"))
+        self.seen = 0
+        if self.found is not None:
+            code = [cell for cell in self.notebook.cells if cell.cell_type == "code"]
+            if [cell.source for cell in code] != [cell.code for cell in self.found.cells]:
+                raise ExtensionError(f"{self.path}: its cells are not those that were executed.")
+            for cell, executed in zip(code, self.found.cells, strict=True):
+                cell.outputs = [nbformat.from_dict(each) for each in executed.outputs]
+
+    def code_cell_outputs(self, cell_index: int) -> tuple[int | None, list[Any]]:
+        """What a cell showed."""
+        self.seen = self.n_before[cell_index + 1]
+        return super().code_cell_outputs(cell_index)
+
+    def eval_variable(self, name: str) -> list[Any]:
+        """What an expression in the prose was, after the cells before it."""
+        if self.found is None:
+            return [nbformat.v4.new_output("display_data", {"text/plain": "…"})]
+        for n_before, expression, outputs in self.found.numbers:
+            if n_before >= self.seen and expression == one_line(name):
+                return [nbformat.from_dict(each) for each in outputs]
+        raise NotImplementedError
 
 
-def begin(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Before a page is read: an empty folder for its claims, which its kernel finds in the environment."""
-    folder = claims_folder(app) / docname.replace("/", "--")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.environ["INSIDEOUT_CLAIMS"] = str(folder)
+def remember(app: Sphinx) -> None:
+    """Let MyST-NB ask us for what its kernels would have said."""
+
+    # MyST-NB has no other way in: its parser calls the function of this name for every notebook.
+    def client(notebook: Any, path: str, *arguments: Any, **_: Any) -> NotebookClientBase:
+        made = Remembered(notebook, Path(path), *arguments[:2])
+        made.found = executions(app)[app.env.docname]
+        return made
+
+    myst_nb.sphinx_.create_client = client
 
 
-def forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-    """A page that is gone, or is to be read again, claims nothing."""
-    shutil.rmtree(claims_folder(app) / docname.replace("/", "--"), ignore_errors=True)
+def say_so(app: Sphinx, doctree: nodes.document) -> None:
+    """A chapter that was not executed says so beneath its title."""
+    title = next(iter(doctree.findall(nodes.title)), None)
+    if title is not None and executions(app).get(app.env.docname, True) is None:
+        before, command, after = NOT_EXECUTED.split("`")
+        words = nodes.paragraph("", "", nodes.Text(before), nodes.literal("", command), nodes.Text(after))
+        note = nodes.warning("", words, classes=["not-executed"])
+        title.parent.insert(title.parent.index(title) + 1, note)
 
 
 class UnevaluatedNumbers(python_logging.Handler):
@@ -67,12 +106,12 @@ class UnevaluatedNumbers(python_logging.Handler):
 
     def emit(self, record: python_logging.LogRecord) -> None:
         """Called for every warning."""
-        if getattr(record, "subtype", None) in ("eval", "exec"):
+        if getattr(record, "subtype", None) == "eval":
             self.found.append(f"{getattr(record, 'location', '')}: {record.getMessage()}")
 
 
 def refuse_unevaluated(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Fail before anything is stored when a number in the prose could not be computed."""
+    """Fail before anything is written when a number in the prose is missing."""
     if app._unevaluated.found:  # type: ignore[attr-defined]
         raise ExtensionError("numbers in the prose did not evaluate:\n" + "\n".join(app._unevaluated.found))  # type: ignore[attr-defined]
     return []
@@ -89,7 +128,7 @@ def minutes(number: Any) -> str:
 
 
 def add_facts(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """The line beneath a chapter's title: times, module, notebook."""
+    """The line beneath a chapter's title: times, modules, notebook."""
     facts = front_matter(Path(app.env.doc2path(docname)))
     title = next(iter(doctree.findall(nodes.title)), None)
     if not facts or title is None:
@@ -99,8 +138,9 @@ def add_facts(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         parts.append(f"<span>Reading: {minutes(facts['read_minutes'])}</span>")
     if "run_minutes" in facts:
         parts.append(f"<span>Running: {minutes(facts['run_minutes'])} on a laptop</span>")
-    if "module" in facts:
-        parts.append(f"<span>Module: <code>{escape(str(facts['module']))}</code></span>")
+    if facts.get("modules"):
+        names = ", ".join(f"<code>{escape(name)}</code>" for name in facts["modules"])
+        parts.append(f"<span>Modules: {names}</span>")
     if app.builder.name != "epub":
         up = "../" * docname.count("/")
         name = escape(up + notebook_name(docname))
@@ -151,12 +191,12 @@ def fold_solutions(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
+    app.add_config_value("executed", "_build/executed", "")
     app._unevaluated = UnevaluatedNumbers()  # type: ignore[attr-defined]
     python_logging.getLogger(logging.NAMESPACE).addHandler(app._unevaluated)  # type: ignore[attr-defined]
     app.connect("config-inited", share_doctrees)
-    app.connect("env-before-read-docs", in_order)
-    app.connect("source-read", begin)
-    app.connect("env-purge-doc", forget)
+    app.connect("builder-inited", remember)
+    app.connect("doctree-read", say_so)
     app.connect("env-updated", refuse_unevaluated)
     app.connect("doctree-resolved", add_facts)
     app.connect("doctree-resolved", fold_solutions, priority=900)

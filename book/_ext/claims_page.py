@@ -1,13 +1,10 @@
 """Tables of everything the book claims, filled in when pages are written, after every chapter has been read."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-from chapters import claims_folder
+from chapters import executions
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 HEADINGS = ("Claim", "Value", "Bound", "95% interval", "Seeds", "Scale", "Result", "Machine", "Date")
@@ -23,16 +20,6 @@ class ClaimsDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Leave a placeholder."""
         return [claims_table()]
-
-
-def records(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """(chapter, record) of every claim, in the book's order."""
-    found = []
-    for path in sorted(folder.glob("*/**/*.json")):
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-        chapter = path.relative_to(folder).parts[0].replace("--", "/")
-        found += [(chapter, record) for record in (loaded if isinstance(loaded, list) else [loaded])]
-    return found
 
 
 def with_unit(value: float, unit: str) -> str:
@@ -63,20 +50,18 @@ def in_words(machine: Any) -> str:
 
 
 def tables(app: Sphinx, docname: str) -> list[nodes.Node]:
-    """For each chapter a heading that leads to it, where and when it was built, and its claims."""
-    by_chapter: dict[str, list[dict[str, Any]]] = {}
-    for chapter, record in records(claims_folder(app)):
-        by_chapter.setdefault(chapter, []).append(record)
-    if not by_chapter:
-        return [nodes.paragraph("", "No chapter of this build makes a claim.")]
+    """For each chapter a heading that leads to it, where and when its claims were measured, and the claims."""
     found: list[nodes.Node] = []
-    for chapter, claims in by_chapter.items():
-        title: nodes.Node = nodes.Text(chapter)
-        if chapter in app.env.found_docs:
-            target = app.builder.get_relative_uri(docname, chapter)
-            title = nodes.reference("", app.env.titles[chapter].astext(), internal=True, refuri=target)
-        places = {row(record)[-2:] for record in claims}
+    for chapter, executed in executions(app).items():
+        claims = executed.claims if executed is not None else []
+        target = app.builder.get_relative_uri(docname, chapter)
+        title = nodes.reference("", app.env.titles[chapter].astext(), internal=True, refuri=target)
         found.append(nodes.rubric("", "", title))
+        if not claims:
+            why = "It makes no claim." if executed is not None else "It was not executed in this build."
+            found.append(nodes.paragraph("", why, classes=["claims-place"]))
+            continue
+        places = {row(record)[-2:] for record in claims}
         if len(places) == 1:  # said once, not in every row
             [(machine, day)] = places
             found.append(nodes.paragraph("", f"{day}, {machine}", classes=["claims-place"]))
@@ -111,15 +96,9 @@ def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         place.replace_self(tables(app, docname))
 
 
-def always_rewrite(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """The page of claims changes when any chapter does."""
-    return [name for name in ("reference/claims",) if name in env.found_docs]
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_node(claims_table)
     app.add_directive("claims", ClaimsDirective)
     app.connect("doctree-resolved", fill)
-    app.connect("env-updated", always_rewrite)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,205 @@
+"""A chapter is executed once, and remembered until something that decides its results changes.
+
+    found = execution(path, folder)     what its cells showed, the numbers in its prose, its claims; executed if need be
+    found = stored(path, folder)        the same, or None where it would have to be executed
+
+The key: the code of its cells and the expressions in its prose, the code of the library that they reach, the results of
+the stages that it asks for, the scale, and the versions of what computes and draws. A word of its prose is not in it.
+What a chapter gave is one file, there whole or not at all: a build that is killed goes on with the chapter it was at.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import jupytext
+import nbformat
+import yaml
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from insideout.files import locked, write_whole
+from insideout.lab.figures.live import ON_SITE
+from insideout.recipes.key import code_version
+from insideout.recipes.stage import place
+from insideout.scales import scale
+
+BOOK = Path(__file__).resolve().parents[1]
+FORM = 1
+"""Raised when what is stored changes its form."""
+NUMBER = re.compile(r"\{eval\}`([^`]+)`")
+COMPUTES_AND_DRAWS = ("torch", "numpy", "matplotlib")
+Output = dict[str, Any]
+
+
+class NotExecuted(Exception):
+    """A chapter's code raised, or a number of its prose cannot be computed."""
+
+
+@dataclass
+class Cell:
+    """A code cell as it was executed, and what it showed, without the error output."""
+
+    code: str
+    outputs: list[Output]
+
+
+@dataclass
+class Execution:
+    """What a chapter gave."""
+
+    key: str
+    cells: list[Cell]
+    numbers: list[tuple[int, str, list[Output]]]
+    """(code cells before it, expression, what it shows), in the order of the text."""
+    claims: list[dict[str, Any]]
+    seconds: float
+
+
+def chapters(book: Path = BOOK) -> list[Path]:
+    """The book's chapters, in its order."""
+    return sorted(path for path in book.glob("[0-9]*/[0-9][0-9]_*.md") if front_matter(path))
+
+
+def front_matter(path: Path) -> dict[str, Any]:
+    """The `insideout:` keys of a page's front matter; empty when it has none."""
+    text = path.read_text(encoding="utf-8") if path.suffix == ".md" and path.is_file() else ""
+    if not text.startswith("---\n"):
+        return {}
+    return (yaml.safe_load(text[4:].split("\n---", 1)[0]) or {}).get("insideout") or {}
+
+
+def steps(path: Path) -> Iterator[tuple[str, str]]:
+    """("code", a cell's) and ("number", an expression of the prose), in the order of the text."""
+    for cell in jupytext.read(path).cells:
+        if cell.cell_type == "code":
+            yield "code", cell.source
+        else:
+            yield from (("number", one_line(found)) for found in NUMBER.findall(cell.source))
+
+
+def one_line(expression: str) -> str:
+    """An expression without its line breaks."""
+    return " ".join(expression.split())
+
+
+def key(path: Path) -> str:
+    """The key of a chapter's results, 16 hexadecimal digits."""
+    text = list(steps(path))
+    code = "\n".join(each for kind, each in text if kind == "code")
+    versions = [python_version().rpartition(".")[0], *map(installed, COMPUTES_AND_DRAWS)]
+    results = [place(name).name for name in stages(code)]
+    parts = [FORM, text, reached(code), results, scale(), versions]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def installed(package: str) -> str:
+    """The version of a package, or that it is absent."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def stages(code: str) -> list[str]:
+    """The stages whose results the code asks for."""
+    asked = {
+        str(node.args[0].value)
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "recipe"
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+    return sorted(asked)
+
+
+def reached(code: str) -> str:
+    """The key of the code of ours that a chapter's code reaches."""
+    roots = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("insideout"):
+            home = (node.module or "").removeprefix("insideout").lstrip(".")
+            roots |= {home, *(f"{home}.{alias.name}".lstrip(".") for alias in node.names)}
+    return code_version(tuple(sorted(roots)))
+
+
+def place_of(path: Path, folder: Path) -> Path:
+    """The file in which a chapter's results at this scale are kept."""
+    return folder / scale() / f"{path.parent.name}--{path.stem}.json"
+
+
+def stored(path: Path, folder: Path) -> Execution | None:
+    """What the chapter gave when it was executed with the key that it has now; else None."""
+    return kept(path, folder, key(path))
+
+
+def kept(path: Path, folder: Path, wanted: str) -> Execution | None:
+    """What is stored under this key."""
+    try:
+        found = json.loads(place_of(path, folder).read_text(encoding="utf-8"))
+        if found["key"] != wanted:
+            return None
+        cells = [Cell(**each) for each in found.pop("cells")]
+        return Execution(cells=cells, **found)
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that is damaged
+        return None
+
+
+def execution(path: Path, folder: Path) -> Execution:
+    """What the chapter gives: as stored, else executed now. Raises NotExecuted."""
+    with locked(place_of(path, folder)):
+        wanted = key(path)
+        found = kept(path, folder, wanted)
+        if found is None:
+            found = execute(path, wanted)
+            write_whole(place_of(path, folder), json.dumps(asdict(found), ensure_ascii=False))
+    return found
+
+
+def execute(path: Path, key: str) -> Execution:
+    """Run a chapter from its first cell to its last, as Jupyter would, in a kernel of its own."""
+    all_steps, start = list(steps(path)), time.perf_counter()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for _, text in all_steps])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}})
+    with tempfile.TemporaryDirectory() as claims:
+        try:
+            client.execute(env=environment(Path(claims)))
+        except CellExecutionError as error:
+            raise NotExecuted(f"{path.parent.name}/{path.name} stops here:\n{error}") from None
+        except DeadKernelError:
+            raise NotExecuted(f"{path.parent.name}/{path.name}: its kernel was ended; was there memory enough?") from None
+        recorded = [json.loads(each.read_text(encoding="utf-8")) for each in sorted(Path(claims).glob("*.json"))]
+    found = Execution(key, [], [], recorded, time.perf_counter() - start)
+    for (kind, text), cell in zip(all_steps, notebook.cells, strict=True):
+        outputs = [dict(each) for each in cell.outputs if each.get("name") != "stderr"]
+        if kind == "code":
+            found.cells.append(Cell(text, outputs))
+        elif not any("data" in each for each in outputs):
+            raise NotExecuted(f"{path.parent.name}/{path.name}: {{eval}}`{text}` gives nothing to show.")
+        else:
+            found.numbers.append((len(found.cells), text, outputs))
+    return found
+
+
+def environment(claims: Path) -> dict[str, str]:
+    """What a kernel finds in its environment: settings of the book's own, not the reader's, and a folder for claims."""
+    settings = BOOK / "_build" / "ipython"
+    write_whole(settings / "profile_default" / "ipython_kernel_config.py", "c.Application.log_level = 40\n")
+    ours = {
+        "INSIDEOUT_CLAIMS": str(claims),
+        "INSIDEOUT_SCALE": scale(),
+        "IPYTHONDIR": str(settings),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        ON_SITE: "1",
+    }
+    return {name: value for name, value in os.environ.items() if name != "MPLBACKEND"} | ours
