@@ -69,9 +69,9 @@ class Remembered(NotebookClientBase):
         """What an expression in the prose was, after the cells before it."""
         if self.found is None:
             return [nbformat.v4.new_output("display_data", {"text/plain": "…"})]
-        for n_before, expression, outputs in self.found.numbers:
-            if n_before >= self.seen and expression == one_line(name):
-                return [nbformat.from_dict(each) for each in outputs]
+        for number in self.found.numbers:
+            if number.after >= self.seen and number.expression == one_line(name):
+                return [nbformat.from_dict(each) for each in number.outputs]
         raise NotImplementedError
 
 

@@ -9,13 +9,16 @@ What a chapter gave is one file, there whole or not at all: a build that is kill
 """
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,6 +41,7 @@ BOOK = Path(__file__).resolve().parents[1]
 FORM = 1
 """Raised when what is stored changes its form."""
 NUMBER = re.compile(r"\{eval\}`([^`]+)`")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPUTES_AND_DRAWS = ("torch", "numpy", "matplotlib")
 Output = dict[str, Any]
 
@@ -55,13 +59,21 @@ class Cell:
 
 
 @dataclass
+class Number:
+    """A number in the prose: how many code cells stand before it, the expression, and what it showed."""
+
+    after: int
+    expression: str
+    outputs: list[Output]
+
+
+@dataclass
 class Execution:
-    """What a chapter gave."""
+    """What a chapter gave, in the order of the text."""
 
     key: str
     cells: list[Cell]
-    numbers: list[tuple[int, str, list[Output]]]
-    """(code cells before it, expression, what it shows), in the order of the text."""
+    numbers: list[Number]
     claims: list[dict[str, Any]]
     seconds: float
 
@@ -149,7 +161,8 @@ def kept(path: Path, folder: Path, wanted: str) -> Execution | None:
         if found["key"] != wanted:
             return None
         cells = [Cell(**each) for each in found.pop("cells")]
-        return Execution(cells=cells, **found)
+        numbers = [Number(**each) for each in found.pop("numbers")]
+        return Execution(cells=cells, numbers=numbers, **found)
     except (OSError, ValueError, KeyError, TypeError):  # none, or one that is damaged
         return None
 
@@ -173,11 +186,11 @@ def execute(path: Path, key: str) -> Execution:
     client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}})
     with tempfile.TemporaryDirectory() as claims:
         try:
-            client.execute(env=environment(Path(claims)))
+            run(client, environment(Path(claims)))
         except CellExecutionError as error:
-            raise NotExecuted(f"{path.parent.name}/{path.name} stops here:\n{error}") from None
+            raise NotExecuted(f"{path.parent.name}/{path.name} stops here:\n{COLOUR.sub('', str(error))}") from None
         except DeadKernelError:
-            raise NotExecuted(f"{path.parent.name}/{path.name}: its kernel was ended; was there memory enough?") from None
+            raise NotExecuted(f"{path.parent.name}/{path.name}: its kernel died; was there enough memory?") from None
         recorded = [json.loads(each.read_text(encoding="utf-8")) for each in sorted(Path(claims).glob("*.json"))]
     found = Execution(key, [], [], recorded, time.perf_counter() - start)
     for (kind, text), cell in zip(all_steps, notebook.cells, strict=True):
@@ -187,8 +200,20 @@ def execute(path: Path, key: str) -> Execution:
         elif not any("data" in each for each in outputs):
             raise NotExecuted(f"{path.parent.name}/{path.name}: {{eval}}`{text}` gives nothing to show.")
         else:
-            found.numbers.append((len(found.cells), text, outputs))
+            found.numbers.append(Number(len(found.cells), text, outputs))
     return found
+
+
+def run(client: Any, environment: dict[str, str]) -> None:
+    """Execute a notebook; Ctrl-C ends its kernel and is passed on."""
+    with ThreadPoolExecutor(1) as pool:  # in the main thread nbclient would take Ctrl-C for itself
+        done = pool.submit(client.execute, env=environment)
+        try:
+            done.result()
+        except KeyboardInterrupt:
+            with contextlib.suppress(AttributeError, OSError):  # it may not have begun, or be gone
+                os.kill(client.km.provisioner.pid, signal.SIGKILL)
+            raise
 
 
 def environment(claims: Path) -> dict[str, str]:

@@ -1,31 +1,32 @@
 """Every chapter runs from its first cell to its last at tiny scale, as a notebook, the way Jupyter would run it.
 
-Those of part 1 run elsewhere: on a bare Python in test_bare_python.py, and like all others when the site is built.
+What it gave is kept for test_site.py, which shows it on the pages. Those of part 1 also run on a bare Python, in
+test_bare_python.py.
 """
 
 import re
 from pathlib import Path
 
 import jupytext
-import nbclient
 import pytest
+from execution import chapters, execution
 
 BOOK = Path(__file__).parents[2] / "book"
-CHAPTERS = sorted(BOOK.glob("[0-9]*/[0-9][0-9]_*.md"))
+CHAPTERS = chapters()
 
 
 def test_there_are_chapters() -> None:
     assert CHAPTERS, f"no chapter in {BOOK}"
 
 
-@pytest.mark.parametrize("path", [path for path in CHAPTERS if path.parent.name[0] != "1"], ids=lambda path: path.stem)
-def test_runs_as_a_notebook(path: Path, book_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_runs_as_a_notebook(
+    path: Path, shared: Path, book_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in book_environment.items():
         monkeypatch.setenv(name, value)
-    notebook = jupytext.read(path)
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
-    assert any(cell.cell_type == "code" and cell.execution_count for cell in notebook.cells)
+    found = execution(path, shared / "executed")
+    assert found.cells and any(cell.outputs for cell in found.cells)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

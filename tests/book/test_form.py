@@ -1,16 +1,13 @@
 """What stands open on a page is the lesson: cells that only keep books are folded, and few such lines stay in sight."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from bookkeeping import FOLD, folded, is_folded, keeps_books, parts, statements
 
 BOOK = Path(__file__).parents[2] / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9]*/[0-9][0-9]_*.md"))
-sys.path.insert(0, str(BOOK / "_ext"))
-
-from bookkeeping import FOLD, folded, is_folded, keeps_books, parts, statements  # noqa: E402
 
 
 def open_lines(text: str) -> tuple[int, int]:
