@@ -127,6 +127,16 @@ def minutes(number: Any) -> str:
     return "under a minute" if float(number) < 1 else "1 minute" if float(number) == 1 else f"{number:g} minutes"
 
 
+def linked(app: Sphinx, docname: str, module: str) -> str:
+    """A module's name, as a link to its page of the API reference."""
+    found = app.env.domains.python_domain.modules.get(f"insideout.{module}")
+    shown = f"<code>{escape(module)}</code>"
+    if found is None:
+        return shown
+    target = f"{app.builder.get_relative_uri(docname, found.docname)}#{found.node_id}"
+    return f'<a href="{escape(target)}">{shown}</a>'
+
+
 def add_facts(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """The line beneath a chapter's title: times, modules, notebook."""
     facts = front_matter(Path(app.env.doc2path(docname)))
@@ -139,8 +149,8 @@ def add_facts(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if "run_minutes" in facts:
         parts.append(f"<span>Running: {minutes(facts['run_minutes'])} on a laptop</span>")
     if facts.get("modules"):
-        names = ", ".join(f"<code>{escape(name)}</code>" for name in facts["modules"])
-        parts.append(f"<span>Modules: {names}</span>")
+        names = ", ".join(linked(app, docname, name) for name in facts["modules"])
+        parts.append(f"<span>Library: {names}</span>")
     if app.builder.name != "epub":
         up = "../" * docname.count("/")
         name = escape(up + notebook_name(docname))

@@ -1,6 +1,7 @@
 """Part 1: a transformer's forward and backward pass by hand, in plain Python. Standard library only.
 
-Taught in book/1-understanding-gradients/. Each operation stands beside its backward, with the derivation between.
+Taught, chapter by chapter, in book/1-understanding-gradients. Each operation stands beside its backward, with the
+derivation between.
 """
 
 from insideout.gradients.attention import (

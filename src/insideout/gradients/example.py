@@ -5,7 +5,7 @@
 Every chapter computes on the first. Both hold "chase", "and" and "chase" at positions 1, 3 and 5, and there position
 and word do not say what comes next: only an earlier word does. Without attention the mean loss over the two cannot fall
 below 3 ln 2 / 7, because at 3 of the 7 predictions both answers are equally likely.
-Introduced in book/1-understanding-gradients/00_introduction.md.
+Taught in book/1-understanding-gradients/00_introduction.md.
 """
 
 from collections.abc import Sequence

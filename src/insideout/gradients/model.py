@@ -2,7 +2,8 @@
 
     x₀ = E[ids] + P;   x ← x + attention(norm(x));   x ← x + feed_forward(norm(x));   logits = norm(x) W
 
-Taught in book/1-understanding-gradients/07_loss.md (forward) and 09_backpropagation.md (backward).
+Taught in book/1-understanding-gradients/07_loss.md (forward), 09_backpropagation.md (backward) and
+11_closing_the_loop.md (both, many times).
 Pre-norm blocks (Radford et al. 2019), learned positions, mean loss over the positions that predict something.
 Shapes: T positions, C d_model, H heads, D head width, F d_ff, V vocabulary.
 """

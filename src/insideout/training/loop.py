@@ -5,7 +5,7 @@
 so that accumulating, or training on several devices, gives the gradient of the one large batch, also when the
 parts hold different numbers of tokens. Everything random in a step is a function of (seed, step), therefore a
 run that was killed and resumed is the run that was never stopped, bit for bit on a CPU.
-Used from book/2-building-a-transformer on.
+Taught in book/2-building-a-transformer/07_training.md.
 """
 
 import contextlib

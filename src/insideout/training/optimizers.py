@@ -6,8 +6,8 @@
 Muon replaces the update of a hidden matrix by nearly the nearest matrix whose singular values are all 1, so that only
 the weakest directions are left behind. Embeddings, heads and vectors are not such maps; they stay with AdamW. Which
 parameter is what, a module says by a method `parameter_roles()`; `roles` is what holds where none does.
-Used from book/2-building-a-transformer on. Sources: Loshchilov and Hutter 2019; Jordan 2024, "Muon: an optimizer
-for hidden layers in neural networks".
+Taught in book/2-building-a-transformer/07_training.md. Sources: Loshchilov and Hutter 2019; Jordan 2024, "Muon: an
+optimizer for hidden layers in neural networks".
 """
 
 from collections import defaultdict

@@ -2,8 +2,9 @@
 
     pattern = softmax(Q Kᵀ / √D + mask)        out = pattern V
 
-Taught in book/2-building-a-transformer/02_attention.md. Sources: Vaswani et al. 2017, §3.2; Ainslie et al. 2023
-(grouped queries); Dehghani et al. 2023 (normalised queries and keys).
+Taught in book/2-building-a-transformer/02_attention.md and 03_multi_head_attention.md.
+Sources: Vaswani et al. 2017, §3.2; Ainslie et al. 2023 (grouped queries); Dehghani et al. 2023 (normalised queries
+and keys).
 Shapes: B batch, T query positions, S key positions, C d_model, H heads, G key-value heads, D head width.
 """
 

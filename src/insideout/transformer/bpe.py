@@ -5,8 +5,9 @@ Begin with the 256 bytes as tokens. Again and again, join the pair of neighbours
     merge r:   (a, b) = argmax over pairs of count(a, b);   token 256 + r = a b
 
 To encode, split the text into words with GPT-2's pattern, then apply the merges to each word in the order learned.
-Part 2 of the book, the chapter on tokens. Sources: Gage 1994; Sennrich, Haddow and Birch 2016 (algorithm 1); Radford
-et al. 2019 (bytes, the pattern). The fast path, with the same ids by test, is tokenizer.py.
+Taught in book/2-building-a-transformer/01_tokens_embeddings_positions.md. Sources: Gage 1994; Sennrich, Haddow and
+Birch 2016 (algorithm 1); Radford et al. 2019 (bytes, the pattern). The fast path, with the same ids by test, is
+tokenizer.py.
 """
 
 import heapq

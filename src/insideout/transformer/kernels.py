@@ -13,9 +13,8 @@ A GPU has kernels of its own, and torch.compile makes them; there the formulas a
 for bfloat16 alone, where torch's was measured to be the slower one (chapter 07 of part 2 times both).
 Second derivatives are autograd's, of the formulas. Cross-entropy and attention have none, and say so: torch's own
 cross-entropy has one, and attention with `explain=True`.
-Equal to autograd's by test. Taught in book/2-building-a-transformer/05_transformer_block.md (RMSNorm) and in
-book/1-understanding-gradients. Shapes: B batch, T positions, S keys, H heads, D head width, C width, V vocabulary,
-N targets.
+Equal to autograd's by test. Taught in book/2-building-a-transformer/05_transformer_block.md (RMSNorm); part 1 derives
+the others. Shapes: B batch, T positions, S keys, H heads, D head width, C width, V vocabulary, N targets.
 """
 
 from collections.abc import Callable

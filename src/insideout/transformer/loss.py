@@ -1,6 +1,6 @@
 """The loss of a language model: surprise at the next token, -log p(next | before), in nats.
 
-Taught in book/2-building-a-transformer/. Shapes: B batch, T positions, V vocabulary.
+Taught in book/2-building-a-transformer/06_complete_model.md. Shapes: B batch, T positions, V vocabulary.
 """
 
 import torch

@@ -4,9 +4,9 @@
 
 Special tokens (pad, begin, end, who speaks) stand for no text: `encode` makes none of them from what somebody wrote,
 unless they are asked for. So a user who types "<|end|>" ends nothing.
-Part 2 of the book, the chapter on tokens. The merges are learned by bpe.py, which is to be read; encoding runs in
-Hugging Face tokenizers, which is fast, with the same ids. Both are saved as a standard tokenizer.json, which
-`transformers.PreTrainedTokenizerFast(tokenizer_file=...)` loads too.
+Taught in book/2-building-a-transformer/01_tokens_embeddings_positions.md. The merges are learned by bpe.py, which is to
+be read; encoding runs in Hugging Face tokenizers, which is fast, with the same ids. Both are saved as a standard
+tokenizer.json, which `transformers.PreTrainedTokenizerFast(tokenizer_file=...)` loads too.
 """
 
 import hashlib
