@@ -20,7 +20,7 @@ sys.path.insert(0, str(BOOK / "_ext"))
 if find_spec("insideout") is None:
     sys.path.insert(0, str(BOOK.parent / "src"))
 
-from execution import NotExecuted, chapters, execution, stored  # noqa: E402
+from execution import NotExecuted, execution, notebooks, stored  # noqa: E402
 
 from insideout.errors import BadInput  # noqa: E402
 from insideout.files import locked  # noqa: E402
@@ -59,22 +59,22 @@ def trouble(sentence: str, code: int = 1) -> int:
 
 
 def execute_all(book: Path, executed: Path, part: str | None) -> None:
-    """Execute the chapters of one part, or of all, whose results are not there."""
-    every = chapters(book)
+    """Execute the pages of one part, or of all, whose results are not there."""
+    every = notebooks(book)
     chosen = [path for path in every if part is None or path.parent.name.startswith(f"{part}-")]
     if not chosen:
-        parts = sorted({path.parent.name.split("-")[0] for path in every})
-        raise BadInput(f"There is no part {part!r}: choose one of {', '.join(parts)}." if every else "No chapter here.")
+        parts = sorted({path.parent.name[0] for path in every if path.parent.name[0].isdigit()})
+        raise BadInput(f"There is no part {part!r}: choose one of {', '.join(parts)}." if parts else "No chapter here.")
     waiting = [path for path in chosen if stored(path, executed) is None]
-    print(f"{len(chosen)} chapters, scale {scale()}: {len(waiting)} to execute, {len(chosen) - len(waiting)} unchanged")
+    print(f"{len(chosen)} pages, scale {scale()}: {len(waiting)} to execute, {len(chosen) - len(waiting)} unchanged")
     for number, path in enumerate(waiting, 1):
-        name = f"{path.parent.name}/{path.stem}"
+        name = path.relative_to(book).with_suffix("").as_posix()
         print(f"[{number}/{len(waiting)}] {name} ...", end="", flush=True)
         found = execution(path, executed)
         print(f" {found.seconds:.0f} s", flush=True)
     absent = [path for path in every if path not in chosen and stored(path, executed) is None]
     if absent:
-        print(f"{len(absent)} chapters of other parts have no results; their pages say so.")
+        print(f"{len(absent)} other pages have no results, and say so.")
 
 
 def write_pages(book: Path, executed: Path, out: Path) -> None:

@@ -21,10 +21,10 @@ from execution import chapters, front_matter, stages, steps
 
 from insideout.cli.main import COMMANDS
 from insideout.exercises.catalogue import all_exercises, topics
+from tests.book.naming import PARTS, topic
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src/insideout"
-PARTS = {"1": "gradients", "2": "transformer", "3": "finetuning", "4": "reasoning", "5": "images"}
 CHAPTERS = chapters()
 PAGES = [
     *sorted((ROOT / "book").glob("*.md")),
@@ -36,11 +36,6 @@ MODULES = {
     for path in sorted(SOURCE.rglob("*.py"))
 }
 DOCSTRINGS = {name: ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "" for name, path in MODULES.items()}
-
-
-def topic(chapter: Path) -> str:
-    """`transformer.kv_cache` for 2-building-a-transformer/08_kv_cache.md."""
-    return f"{PARTS[chapter.parent.name[0]]}.{chapter.stem[3:]}"
 
 
 def name_of(path: Path) -> str:

@@ -13,7 +13,7 @@ import jupytext
 import myst_nb.sphinx_
 import nbformat
 from docutils import nodes
-from execution import Execution, front_matter, one_line, stored
+from execution import Execution, front_matter, is_notebook, one_line, stored
 from myst_nb.core.execute.base import NotebookClientBase
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -21,7 +21,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-NOT_EXECUTED = "This chapter was not executed in this build: its numbers and figures are missing. Run `make book`."
+NOT_EXECUTED = "This page was not executed in this build: its numbers and figures are missing. Run `make book`."
 
 
 def share_doctrees(app: Sphinx, config: Any) -> None:
@@ -32,12 +32,12 @@ def share_doctrees(app: Sphinx, config: Any) -> None:
 
 
 def executions(app: Sphinx) -> dict[str, Execution | None]:
-    """What each chapter gave, by the name of its page, in the book's order; None for one that was not executed."""
+    """What each notebook gave, by the name of its page, in the book's order; None for one that was not executed."""
     found: dict[str, Execution | None] | None = getattr(app, "_executions", None)
     if found is None:
         paths = {name: Path(app.env.doc2path(name)) for name in sorted(app.env.found_docs)}
         folder = Path(app.confdir) / app.config.executed
-        found = {name: stored(path, folder) for name, path in paths.items() if front_matter(path)}
+        found = {name: stored(path, folder) for name, path in paths.items() if is_notebook(path)}
         app._executions = found  # type: ignore[attr-defined]
     return found
 
@@ -88,7 +88,7 @@ def remember(app: Sphinx) -> None:
 
 
 def say_so(app: Sphinx, doctree: nodes.document) -> None:
-    """A chapter that was not executed says so beneath its title."""
+    """A page that was not executed says so beneath its title."""
     title = next(iter(doctree.findall(nodes.title)), None)
     if title is not None and executions(app).get(app.env.docname, True) is None:
         before, command, after = NOT_EXECUTED.split("`")

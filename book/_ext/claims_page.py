@@ -1,9 +1,11 @@
 """Tables of everything the book claims, filled in when pages are written, after every chapter has been read."""
 
+from pathlib import Path
 from typing import Any
 
 from chapters import executions
 from docutils import nodes
+from execution import front_matter
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -53,6 +55,8 @@ def tables(app: Sphinx, docname: str) -> list[nodes.Node]:
     """For each chapter a heading that leads to it, where and when its claims were measured, and the claims."""
     found: list[nodes.Node] = []
     for chapter, executed in executions(app).items():
+        if not front_matter(Path(app.env.doc2path(chapter))):
+            continue  # no chapter: it claims nothing
         claims = executed.claims if executed is not None else []
         target = app.builder.get_relative_uri(docname, chapter)
         title = nodes.reference("", app.env.titles[chapter].astext(), internal=True, refuri=target)

@@ -83,12 +83,28 @@ def chapters(book: Path = BOOK) -> list[Path]:
     return sorted(path for path in book.glob("[0-9]*/[0-9][0-9]_*.md") if front_matter(path))
 
 
+def notebooks(book: Path = BOOK) -> list[Path]:
+    """The pages that have cells: the chapters, then all others."""
+    others = sorted(path for path in [*book.glob("*.md"), *book.glob("*/*.md")] if is_notebook(path))
+    return list(dict.fromkeys([*chapters(book), *others]))
+
+
 def front_matter(path: Path) -> dict[str, Any]:
     """The `insideout:` keys of a page's front matter; empty when it has none."""
+    return all_front_matter(path).get("insideout") or {}
+
+
+def is_notebook(path: Path) -> bool:
+    """Does this page have cells?"""
+    return "jupytext" in all_front_matter(path)
+
+
+def all_front_matter(path: Path) -> dict[str, Any]:
+    """What stands between the two lines of dashes at the top of a page."""
     text = path.read_text(encoding="utf-8") if path.suffix == ".md" and path.is_file() else ""
     if not text.startswith("---\n"):
         return {}
-    return (yaml.safe_load(text[4:].split("\n---", 1)[0]) or {}).get("insideout") or {}
+    return yaml.safe_load(text[4:].split("\n---", 1)[0]) or {}
 
 
 def steps(path: Path) -> Iterator[tuple[str, str]]:

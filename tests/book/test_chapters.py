@@ -9,7 +9,9 @@ from pathlib import Path
 
 import jupytext
 import pytest
-from execution import chapters, execution
+from execution import chapters, execution, notebooks
+
+from tests.book.naming import topic
 
 BOOK = Path(__file__).parents[2] / "book"
 CHAPTERS = chapters()
@@ -19,7 +21,7 @@ def test_there_are_chapters() -> None:
     assert CHAPTERS, f"no chapter in {BOOK}"
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
 def test_runs_as_a_notebook(
     path: Path, shared: Path, book_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,6 +29,8 @@ def test_runs_as_a_notebook(
         monkeypatch.setenv(name, value)
     found = execution(path, shared / "executed")
     assert found.cells and any(cell.outputs for cell in found.cells)
+    foreign = [claim["id"] for claim in found.claims if not claim["id"].startswith(f"{topic(path)}.")]
+    assert not foreign, f"{path.name} makes claims that are not named for it: {foreign}"
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -86,15 +86,16 @@ def test_nothing_is_loaded_from_outside(site: Path) -> None:
             assert not urlparse(address).netloc, f"{path.name} loads {address}"
 
 
-def test_each_chapter_has_a_notebook_and_its_claims_are_listed(build: Path) -> None:
+def test_each_chapter_has_a_notebook_and_its_claims_are_listed(build: Path, shared: Path) -> None:
     claims_page = (build / "html/reference/claims.html").read_text(encoding="utf-8")
     for chapter in BOOK.glob("[0-9]*/[0-9][0-9]_*.md"):
         name = chapter.relative_to(BOOK).with_suffix("")
         notebook = json.loads((build / f"html/notebooks/{name}.ipynb").read_text(encoding="utf-8"))
         assert any(cell["cell_type"] == "code" for cell in notebook["cells"])
         assert f"notebooks/{name}.ipynb" in (build / f"html/{name}.html").read_text(encoding="utf-8")
-        for id in re.findall(r'claim\(\s*"([^"]+)"', chapter.read_text(encoding="utf-8")):
-            assert id in claims_page, f"{id} is not on the page of claims"
+        executed = json.loads((shared / f"executed/tiny/{str(name).replace('/', '--')}.json").read_text("utf-8"))
+        for claim in executed["claims"]:
+            assert claim["id"] in claims_page, f"{claim['id']} is not on the page of claims"
 
 
 def test_figures_are_on_the_page(site: Path) -> None:
