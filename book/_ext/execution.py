@@ -4,7 +4,8 @@
     found = stored(path, folder)        the same, or None where it would have to be executed
 
 The key: the code of its cells and the expressions in its prose, the code of the library that they reach, the results of
-the stages that it asks for, the scale, and the versions of what computes and draws. A word of its prose is not in it.
+the stages that it asks for, whether a real model is here, the scale, and the versions of what computes and draws. No
+word of its prose is in it.
 What a chapter gave is one file, there whole or not at all: a build that is killed goes on with the chapter it was at.
 """
 
@@ -31,11 +32,15 @@ import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from insideout.errors import BadInput
+from insideout.exercises.catalogue import topics
 from insideout.files import locked, write_whole
 from insideout.lab.figures.live import ON_SITE
-from insideout.recipes.key import code_version
-from insideout.recipes.stage import place
+from insideout.recipes.code import code_key, file_of
+from insideout.recipes.key import APART
+from insideout.recipes.stage import plan
 from insideout.scales import scale
+from insideout.transformer.exchange import smollm2
 
 BOOK = Path(__file__).resolve().parents[1]
 FORM = 1
@@ -125,9 +130,10 @@ def key(path: Path) -> str:
     """The key of a chapter's results, 16 hexadecimal digits."""
     text = list(steps(path))
     code = "\n".join(each for kind, each in text if kind == "code")
-    versions = [python_version().rpartition(".")[0], *map(installed, COMPUTES_AND_DRAWS)]
-    results = [place(name).name for name in stages(code)]
-    parts = [FORM, text, reached(code), results, scale(), versions]
+    versions = [python_version(), *map(installed, COMPUTES_AND_DRAWS)]
+    results = [plan(name).key for name in stages(code)]
+    real_model = str(smollm2.on_this_machine()) if "smollm2" in code else ""
+    parts = [FORM, text, reached(code), results, real_model, scale(), versions]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -140,24 +146,37 @@ def installed(package: str) -> str:
 
 
 def stages(code: str) -> list[str]:
-    """The stages whose results the code asks for."""
-    asked = {
-        str(node.args[0].value)
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "recipe"
-        if node.args and isinstance(node.args[0], ast.Constant)
-    }
+    """The stages whose results the code asks for, by `recipe("name", ...)`."""
+    asked = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "recipe":
+            if not node.args or not isinstance(node.args[0], ast.Constant):
+                raise BadInput(
+                    f"{ast.unparse(node)}: write the stage's name itself, so that it is known without running."
+                )
+            asked.add(str(node.args[0].value))
     return sorted(asked)
 
 
 def reached(code: str) -> str:
-    """The key of the code of ours that a chapter's code reaches."""
-    roots = set()
+    """The key of the code of ours that a page's code reaches: what it imports, with the attributes that it takes.
+
+    Of a stage, what loads its result; what makes it is in the result's own key. Exercises are found by their names, so
+    those of other chapters, which could be found too, are left out.
+    """
+    roots, attributes, words = set(), set(), set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("insideout"):
-            home = (node.module or "").removeprefix("insideout").lstrip(".")
-            roots |= {home, *(f"{home}.{alias.name}".lstrip(".") for alias in node.names)}
-    return code_version(tuple(sorted(roots)))
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            roots |= {name if file_of(name) else ":".join(name.rsplit(".", 1)) for name in names}
+        elif isinstance(node, ast.Attribute):
+            attributes.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words.add(node.value.rpartition(".")[0])
+    loads = [plan(name).stage.load for name in stages(code)]
+    roots |= {f"{load.__module__}:{load.__qualname__}" for load in loads}
+    others = {f"insideout.exercises.{topic}" for topic in topics() if topic not in words}
+    return code_key(roots - {"insideout.lab:recipe"}, attributes, apart={*APART, *others})
 
 
 def place_of(path: Path, folder: Path) -> Path:

@@ -25,17 +25,22 @@ __all__ = [
     "train_small",
 ]  # fmt: skip
 
-_HOME: dict[str, str] = {
-    "check": "insideout.exercises",
-    "compare": "insideout.recipes.scoreboard",
-    "recipe": "insideout.recipes.stage",
-    "scale": "insideout.scales",
-    "say": "insideout.lab.findings",
-    "study": "insideout.lab.studies",
+_HOME = {
+    "compare": "recipes.scoreboard",
+    "check": "exercises",
+    "difference": "estimates",
+    "interval": "estimates",
+    "recipe": "recipes.stage",
+    "say": "lab.findings",
+    "scale": "scales",
+    "small_budget": "lab.small",
+    "small_config": "lab.small",
+    "small_text": "lab.small",
+    "study": "lab.studies",
+    "train_small": "lab.small",
 }
-_HOME |= dict.fromkeys(("scores", "stage_scores"), "insideout.recipes.board")
-_HOME |= dict.fromkeys(("difference", "interval"), "insideout.estimates")
-_HOME |= dict.fromkeys(("small_budget", "small_config", "small_text", "train_small"), "insideout.lab.small")
+"""Modules of insideout; all other names are lab.claims'. Without its own name, so that code.py does not take all of them
+for modules that are used."""
 
 
 def __getattr__(name: str) -> Any:
@@ -43,4 +48,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOME.get(name, "insideout.lab.claims")), name)
+    return getattr(import_module(f"insideout.{_HOME.get(name, 'lab.claims')}"), name)
