@@ -7,11 +7,12 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TORCH = $(PIP) torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
-.PHONY: help run test book lab bench clean
+.PHONY: help run test test-quick lint book lab bench clean
 help:
 	@echo "make run    train a GPT on real text (about 3 minutes) and write its report"
 	@echo "make test   lint, types, import contract, tests, every chapter at tiny scale"
-	@echo "make book   execute the chapters and build the site and the EPUB in book/_build"
+	@echo "make test-quick   lint, types, import contract, and the tests that train nothing"
+	@echo "make book   execute the chapters that changed, build the site and the EPUB in book/_build; PART=2 for one part"
 	@echo "make lab    open the chapters as notebooks in JupyterLab"
 	@echo "make bench  measure against peers; results go to benchmarks/results"
 
@@ -41,17 +42,20 @@ help:
 run: .venv/core.installed
 	@.venv/bin/insideout train
 
-test: .venv/dev.installed
+lint: .venv/dev.installed
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
-	@.venv/bin/pytest
+
+test: lint
+	@.venv/bin/pytest -n auto
+
+test-quick: lint
+	@.venv/bin/pytest -n auto tests/gradients tests/data tests/exercises tests/lab tests/transformer --ignore tests/transformer/exchange
 
 book: .venv/book.installed
-	@$(PY) -m sphinx -q -b html book book/_build/html
-	@$(PY) -m sphinx -q -b epub book book/_build/epub
-	@echo "Open book/_build/html/index.html"
+	@$(PY) book/build.py $(if $(PART),--part $(PART))
 
 lab: export JUPYTER_CONFIG_DIR = $(CURDIR)/.venv/jupyter
 lab: .venv/lab.installed
@@ -60,7 +64,7 @@ lab: .venv/lab.installed
 	@.venv/bin/jupyter lab book
 
 bench: .venv/dev.installed
-	@for script in tokenizer generation gradients planner training_throughput learning_speed; do script=benchmarks/$$script.py; echo "$$script"; $(PY) $$script || exit 1; done
+	@for script in tokenizer generation smollm2 gradients planner training_throughput learning_speed; do script=benchmarks/$$script.py; echo "$$script"; $(PY) $$script || exit 1; done
 
 clean:
 	@rm -rf book/_build build .mypy_cache .ruff_cache .pytest_cache

@@ -39,8 +39,8 @@ _HOME = {
     "study": "lab.studies",
     "train_small": "lab.small",
 }
-"""Modules of insideout; all other names are lab.claims'. Without its own name, so that code.py does not take all of them
-for modules that are used."""
+"""Modules of insideout; all other names are lab.claims'. Without its own name, so that code.py does not take all of
+them for modules that are used."""
 
 
 def __getattr__(name: str) -> Any:
