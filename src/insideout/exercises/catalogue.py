@@ -14,8 +14,8 @@ lies on its side still fits), each of them 1, all as small as they go. A size's 
 size without one may be 1. A draw without sizes chooses for itself. `edges` are cases, or ways to draw them, that must
 be answered too. What is drawn is drawn again until every mistake is told from the reference and from the others.
 
-An exercise `part.slug.name` stands in `exercises/part/slug.py`, and is practised in the chapter of that slug. Its
-statement, its stub and its hints stand in the chapter alone.
+An exercise `part.slug.name` stands in its part's package, in the module of that slug, and is practised in that chapter.
+Its statement, its stub and its hints stand in the chapter alone.
 """
 
 import contextlib
@@ -77,7 +77,7 @@ class Exercise:
     """One exercise and its grader."""
 
     id: str
-    """`part.slug.name`; the module `part/slug.py` holds it, and the chapter of that slug."""
+    """`part.slug.name`; the part's module of that slug holds it, and its chapter."""
     stars: int = field(default=0, kw_only=True)
     """How hard, 1 to 3."""
     minutes: int = field(kw_only=True)

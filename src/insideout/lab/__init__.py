@@ -1,4 +1,4 @@
-"""What a person touches: the command line, recipes, claims, reports, the doctor.
+"""What a chapter measures with: claims, intervals, studies, small models, figures.
 
     from insideout.lab import check, claim, recipe, scale
 
@@ -33,6 +33,8 @@ _HOME = {
     "recipe": "recipes.stage",
     "say": "lab.findings",
     "scale": "scales",
+    "scores": "recipes.board",
+    "stage_scores": "recipes.board",
     "small_budget": "lab.small",
     "small_config": "lab.small",
     "small_text": "lab.small",

@@ -6,6 +6,7 @@ A row far from the others would make the new token likely, or unlikely, everywhe
 logit is the mean of all logits, so that the new tokens together take little from the old ones: with n old and k new
 ones, at most k / (n + k) but for the noise. That is a tenth of each column's deviation, and tells new tokens apart. Old
 rows stay as they are, and so do the old tokens' logits.
+Used by whoever fine-tunes.
 Source: Hewitt 2021 (Initializing new word embeddings for pretrained language models). Shapes: V vocabulary, C d_model.
 """
 

@@ -1,7 +1,7 @@
 """Exercises on residuals and LayerNorm: normalising rows, undoing a norm, the pre-norm block.
 
-Practised in book/1-understanding-gradients/06_residuals_and_layer_norm.md; the modules are insideout/gradients/norm.py
-and model.py. Standard library only. Shapes: T positions, C width.
+Practised in book/1-understanding-gradients/06_residuals_and_layer_norm.md; the modules are
+insideout/gradients/layer_norm.py and model.py. Standard library only. Shapes: T positions, C width.
 """
 
 import random

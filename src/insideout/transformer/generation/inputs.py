@@ -1,6 +1,7 @@
 """What is handed to a writer, checked before anything is read: prompts, stops, settings.
 
-Whatever cannot be used raises BadInput with one sentence. Whole numbers may be Python's, NumPy's or a tensor's.
+Used by all of this folder. Whatever cannot be used raises BadInput with one sentence.
+Whole numbers may be Python's, NumPy's or a tensor's.
 """
 
 import math
