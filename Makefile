@@ -49,10 +49,10 @@ lint: .venv/dev.installed
 	@.venv/bin/lint-imports
 
 test: lint
-	@.venv/bin/pytest -n auto
+	@.venv/bin/pytest -n auto --no-loadscope-reorder
 
 test-quick: lint
-	@.venv/bin/pytest -n auto tests/gradients tests/data tests/exercises tests/lab tests/transformer --ignore tests/transformer/exchange
+	@.venv/bin/pytest -n auto --no-loadscope-reorder tests/gradients tests/data tests/exercises tests/lab tests/transformer --ignore tests/transformer/exchange
 
 book: .venv/book.installed
 	@$(PY) book/build.py $(if $(PART),--part $(PART))
