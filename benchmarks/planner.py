@@ -21,13 +21,13 @@ from insideout.lab.allocations import training_peak
 from insideout.machine import machine
 from insideout.planner.counts import count
 from insideout.planner.memory import Load, peak
-from insideout.planner.plan import preset
 from insideout.planner.published import PUBLISHED
+from insideout.recipes.pretrain import pretrain_config
 from insideout.transformer import kernels
 from insideout.transformer.config import GPTConfig
 
 MOST_ERROR = 0.10
-LAPTOP = preset("laptop")
+LAPTOP = pretrain_config("laptop").model
 SMALL = GPTConfig(vocab_size=1024, context_length=128, d_model=192, n_layers=4, n_heads=6)
 LLAMA = GPTConfig.llama(
     vocab_size=4096,
