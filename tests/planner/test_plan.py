@@ -101,14 +101,14 @@ LAYER_NORM = replace(SMALL, norm="layernorm", mlp="gelu")
 def test_what_a_gpus_kernels_keep_is_exact_for_autograds_own_where_all_norms_are_one_kernel(
     config, precision, monkeypatch
 ):
-    monkeypatch.setattr(kernels, "on_cpu", lambda *inputs: False)
+    monkeypatch.setattr(kernels, "by_hand", lambda *inputs: False)
     load = Load(config, 4, precision=precision, kernels="gpu")
     state = 5056  # bytes of the generator that the loop sets aside, to hand it back as it was
     assert peak(load)[1].total + state == pytest.approx(training_peak(load), rel=0.001)
 
 
 def test_where_rms_norm_is_not_fused_the_formula_for_a_gpu_says_too_little(monkeypatch):
-    monkeypatch.setattr(kernels, "on_cpu", lambda *inputs: False)
+    monkeypatch.setattr(kernels, "by_hand", lambda *inputs: False)
     for config in (SMALL, replace(LAYER_NORM, positions="learned")):  # the second: of queries and keys only
         load = Load(config, 4, kernels="gpu")
         measured = training_peak(load)
