@@ -76,7 +76,7 @@ TWO = {
 
 def main() -> None:
     memory = [row(name, load, training_peak(load)) for name, load in ONE.items()]
-    with patch.object(kernels, "on_cpu", lambda *inputs: False):  # autograd's own kernels, as on a GPU
+    with patch.object(kernels, "by_hand", lambda *inputs: False):  # autograd's own kernels, as on a GPU
         as_gpu = [row(name, replace(load, kernels="gpu"), training_peak(load)) for name, load in GPU.items()]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", __file__]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
