@@ -32,13 +32,12 @@ import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from insideout.errors import BadInput
 from insideout.exercises.catalogue import topics
 from insideout.files import locked, write_whole
 from insideout.lab.figures.live import ON_SITE
 from insideout.recipes.code import code_key, file_of
 from insideout.recipes.key import APART
-from insideout.recipes.stage import plan
+from insideout.recipes.stage import STAGES, plan
 from insideout.scales import scale
 from insideout.transformer.exchange import smollm2
 
@@ -146,16 +145,9 @@ def installed(package: str) -> str:
 
 
 def stages(code: str) -> list[str]:
-    """The stages whose results the code asks for, by `recipe("name", ...)`."""
-    asked = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "recipe":
-            if not node.args or not isinstance(node.args[0], ast.Constant):
-                raise BadInput(
-                    f"{ast.unparse(node)}: write the stage's name itself, so that it is known without running."
-                )
-            asked.add(str(node.args[0].value))
-    return sorted(asked)
+    """The stages whose results the code asks for: those that it names."""
+    constants = (node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant))
+    return sorted({value for value in constants if isinstance(value, str) and value in STAGES})
 
 
 def reached(code: str) -> str:
