@@ -161,6 +161,11 @@ def test_the_writer_draws_each_answer_as_if_alone_and_says_how_it_ended():
         assert answer.finished == (answer.ids[-1] == 3) and 3 not in answer.ids[:-1]
         assert len(answer.ids) <= 3 and (answer.finished or len(answer.ids) == 3)
         assert tokenizer.encode(answer.text) == list(answer.ids[: len(answer.ids) - answer.finished])
+    for prompt, each in zip(prompts, answers, strict=True):
+        for answer in each:
+            assert sum(answer.logprobs) == pytest.approx(
+                logprob(model(0), tokenizer.encode(prompt), answer.ids), abs=1e-5
+            )
     [[open_ended]] = GPTWriter(model(0), tokenizer, temperature=0.0).write(["ab"], 1, 0, 99)
     assert open_ended.finished is None and len(open_ended.ids) == 10, "as much as the context holds"
     for wrong, why in [(("ab", ""), "empty"), (((Message("user", "ab"),),), "conversation"), (("a" * 12,), "room")]:

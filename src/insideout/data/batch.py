@@ -14,6 +14,7 @@ and all else, log-probabilities and rewards too, stands at the position that say
 Used from part 2 on. Shapes: B rows, T positions, D documents.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -26,6 +27,10 @@ from insideout.errors import BadInput
 
 IGNORE = -100
 """A target that is not learned: padding, what is only read, and what would follow a document's last token."""
+
+
+ROUNDING = 1e-5
+"""By how much a log-probability may lie above 0."""
 
 
 @dataclass(frozen=True)
@@ -253,8 +258,8 @@ def check_document(number: int, document: Document, pad_id: int | None, read_onl
             raise BadInput(
                 f"{where} was drawn, but a segment to learn from has no logprobs: keep what it was drawn by."
             )
-        if not all(x <= 0 for x in segment.logprobs or ()):
-            raise BadInput(f"{where} has a log-probability that is not a number below 0.")
+        if not all(-math.inf < x < ROUNDING for x in segment.logprobs or ()):
+            raise BadInput(f"{where} has a log-probability that is not a number of 0 or less.")
     if any(document[0] is segment for segment in drawn):
         raise BadInput(
             f"{where} begins with what was drawn: it needs a prompt, if only a token that begins every text."

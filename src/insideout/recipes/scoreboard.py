@@ -237,8 +237,6 @@ def divergences(model: "GPT", start: "GPT", documents: "Sequence[Document]") -> 
     Over answers that the model drew, its mean is KL(p ‖ q) of answers, as is that of Σ_t log p_t − log q_t of the drawn
     tokens alone; but it is less noisy, and never below 0.
     """
-    import torch
-
     from insideout.data.batch import padded
 
     used = {id for document in documents for segment in document for id in segment.ids}
@@ -246,8 +244,7 @@ def divergences(model: "GPT", start: "GPT", documents: "Sequence[Document]") -> 
     if spare is None and len(documents) > 1:  # no token is left to fill rows up with: each on its own
         return [each for document in documents for each in divergences(model, start, [document])]
     batch = padded(documents, spare)
-    with torch.inference_mode():
-        p, q = (as_read(each, batch.ids).double().log_softmax(-1) for each in (model, start))  # (B, T, V) each
+    p, q = (as_read(each, batch.ids).double().log_softmax(-1) for each in (model, start))  # (B, T, V) each
     return batch.sums((p.exp() * (p - q)).sum(-1).clamp_min(0)).tolist()
 
 
@@ -263,23 +260,19 @@ class HeldOut:
 
 def forgotten(model: "GPT", text: HeldOut) -> Metric:
     """Bits per byte of that text, window by window: what a stage makes worse, it has forgotten."""
-    import torch
-
     from insideout.data.text.tokens import windows
     from insideout.transformer.loss import token_logprobs
 
     found: list[float] = []
-    with torch.inference_mode():
-        for ids, targets in islice(windows(text.tokens, text.context_length, 8), -(-text.n_windows // 8)):
-            logprobs = token_logprobs(as_read(model, ids), targets)  # (B, T)
-            found += (-logprobs.mean(-1) / (math.log(2) * text.bytes_per_token)).tolist()
+    for ids, targets in islice(windows(text.tokens, text.context_length, 8), -(-text.n_windows // 8)):
+        logprobs = token_logprobs(as_read(model, ids), targets)  # (B, T)
+        found += (-logprobs.mean(-1) / (math.log(2) * text.bytes_per_token)).tolist()
     return Metric(interval(found[: text.n_windows]), "bits/byte")
 
 
 def as_read(model: "GPT", ids: "Tensor") -> "Tensor":
-    """The logits of a model that only reads: dropout off, wherever it lies. (B, T) -> (B, T, V), on the CPU."""
-    was_training = model.training
-    try:
-        return model.eval()(ids.to(model.token_embedding.weight.device)).cpu()
-    finally:
-        model.train(was_training)
+    """The logits of a model that only reads, wherever it lies. (B, T) -> (B, T, V), on the CPU."""
+    from insideout.transformer.generation.reading import only_reading
+
+    with only_reading(model):
+        return model(ids.to(model.token_embedding.weight.device)).cpu()

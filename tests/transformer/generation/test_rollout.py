@@ -7,12 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from insideout.data.batch import packed, padded
 from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.decoder import can_decode
 from insideout.transformer.generation.generate import generate
 from insideout.transformer.generation.rollout import Rollout, rollout, row_seeds
 from insideout.transformer.generation.sampling import filtered_probabilities
+from insideout.transformer.loss import token_logprobs
 from insideout.transformer.model import GPT
 
 V, CONTEXT = 19, 48
@@ -211,3 +213,24 @@ def test_weights_that_are_no_numbers_are_refused():
         model.blocks[0].attention.output.weight[0, 0] = math.nan
     with pytest.raises(BadInput, match="weights hold NaN"):
         rollout(model, PROMPTS, 2, 4)
+
+
+def test_a_batch_of_rollouts_has_each_log_probability_where_its_token_is_said():
+    model = shaken(0.1, vocab_size=200).eval()
+    put = {1: [17, 18], 3: [19]}  # after so many tokens of the answer, in every row
+    drawn = rollout(
+        model, PROMPTS, 2, 9, stop=list(range(95, 130)), seed=1, forced=lambda _, so_far: put.get(len(so_far)) or []
+    )
+    assert drawn.finished.any() and not drawn.finished.all() and drawn.forced.any()
+    rewards = drawn.drawn * torch.arange(drawn.ids.numel()).view_as(drawn.ids).float()
+    documents = drawn.documents(rewards)
+    pad = next(id for id in range(200) if not (drawn.ids == id).any())
+    for batch in (padded(documents, pad), packed(documents, pad, 40)):
+        with torch.no_grad():
+            again = token_logprobs(model(batch.ids, **batch.reading), batch.targets)
+        torch.testing.assert_close(batch.logprobs.double(), again, atol=1e-5, rtol=0)
+        assert batch.n_targets == int(drawn.drawn.sum()) and (batch.logprobs[batch.mask] < 0).all()
+        assert batch.lengths.tolist() == drawn.lengths.tolist()
+        torch.testing.assert_close(batch.sums(batch.rewards), rewards.sum(1))
+        for number, row in enumerate(drawn.ids):
+            assert batch.ids[batch.segments == number].tolist() == row[: drawn.lengths[number]].tolist()

@@ -11,12 +11,14 @@ positions, V vocabulary.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from insideout.data.batch import Segment
 from insideout.errors import BadInput
 from insideout.transformer.generation.inputs import (
     SEEDS,
@@ -63,6 +65,23 @@ class Rollout:
     def answer(self, row: int) -> list[int]:
         """One row's tokens after the prompt, the stop with them."""
         return self.ids[row, self.starts[row] : self.lengths[row]].tolist()
+
+    def documents(self, rewards: Float[Tensor, "N T"] | None = None) -> list[list[Segment]]:
+        """Each row as segments, to make a `Batch` of: the prompt and what was put are read, what was drawn is learned.
+
+        `rewards` are what each token earned, where it stands.
+        """
+        found = []
+        for row, (start, length) in enumerate(zip(self.starts.tolist(), self.lengths.tolist(), strict=True)):
+            ids, logprobs = self.ids[row].tolist(), self.logprobs[row].tolist()
+            document = [Segment(ids[:start], learn=False)]
+            for put, places in groupby(range(start, length), key=self.forced[row].tolist().__getitem__):
+                at = list(places)
+                earned = None if rewards is None else rewards[row, at].tolist()
+                drawn = None if put else [logprobs[i] for i in at]
+                document.append(Segment([ids[i] for i in at], learn=not put, logprobs=drawn, rewards=earned))
+            found.append(document)
+        return found
 
 
 class Script:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from insideout.data.suite import Answer, Prompt
 from insideout.errors import BadInput
-from insideout.transformer.generation.generate import generate
+from insideout.transformer.generation.rollout import Rollout, rollout, row_seeds
 from insideout.transformer.model import GPT
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 
@@ -30,22 +30,28 @@ class GPTWriter:
     """How many answers are written together."""
 
     def write(self, prompts: Sequence[Prompt], n: int, seed: int, max_new_tokens: int) -> list[list[Answer]]:
-        """n answers to each prompt, shorter than asked for where the context ends; answer i to prompt p has its own
-        random numbers. Raises BadInput for a conversation, an empty prompt, or one that leaves no room."""
+        """n answers to each prompt, shorter than asked for where the context ends; each has random numbers of its own.
+
+        Raises BadInput for a conversation, an empty prompt, or one that leaves no room in the context.
+        """
         texts = [self.ids_of(prompt) for prompt in prompts]
-        room = min(max_new_tokens, self.model.config.context_length - max(map(len, texts), default=0))
-        if n < 1 or room < 1:
+        room = self.model.config.context_length - max(map(len, texts), default=0)
+        if n < 1 or max_new_tokens < 1 or room < 1:
             raise BadInput(
-                f"{n} answers of {room} tokens cannot be written: ask for 1 of 1 at least, after prompts that leave "
-                f"room in the context of {self.model.config.context_length} tokens."
+                f"{n} answers of {min(max_new_tokens, room)} tokens cannot be written: ask for 1 of 1 at least, after "
+                f"prompts that leave room in the context of {self.model.config.context_length} tokens."
             )
-        rows = [ids for ids in texts for _ in range(n)]
-        answers: list[Answer] = []
-        for first in range(0, len(rows), self.at_once):
-            some = rows[first : first + self.at_once]
-            written = generate(self.model, some, room, temperature=self.temperature, stop=self.stop, seed=seed + first)
-            answers += [self._answer(ids[len(prompt) :]) for prompt, ids in zip(some, written, strict=True)]
-        return [answers[first : first + n] for first in range(0, len(answers), n)]
+        seeds = row_seeds(seed, n * len(texts))
+        answers: list[list[Answer]] = []
+        together = max(1, self.at_once // n)  # prompts
+        for first in range(0, len(texts), together):
+            some = texts[first : first + together]
+            drawn = rollout(
+                self.model, some, n, min(max_new_tokens, room), temperature=self.temperature, stop=self.stop,
+                seed=seeds[first * n : (first + len(some)) * n],
+            )  # fmt: skip
+            answers += [[self._answer(drawn, p * n + i) for i in range(n)] for p in range(len(some))]
+        return answers
 
     def ids_of(self, prompt: Prompt) -> list[int]:
         """The tokens that the model is given."""
@@ -56,7 +62,8 @@ class GPTWriter:
             raise BadInput("A prompt is empty: give at least one character.")
         return ids
 
-    def _answer(self, ids: list[int]) -> Answer:
-        ended = self.stop is not None and ids[-1:] == [self.stop]
-        text = self.tokenizer.decode(ids[:-1] if ended else ids)
-        return Answer(text, tuple(ids), None if self.stop is None else ended)
+    def _answer(self, drawn: Rollout, row: int) -> Answer:
+        ids, finished = drawn.answer(row), bool(drawn.finished[row])
+        logprobs = drawn.logprobs[row, drawn.starts[row] : drawn.lengths[row]].tolist()
+        text = self.tokenizer.decode(ids[:-1] if finished else ids)
+        return Answer(text, tuple(ids), None if self.stop is None else finished, tuple(logprobs))
