@@ -149,11 +149,11 @@ def model(seed: int, vocab_size: int = 4, **sizes: Any) -> GPT:
 
 def test_the_writer_draws_each_answer_as_if_alone_and_says_how_it_ended():
     tokenizer = CharacterTokenizer.train("abcd")
-    writer = GPTWriter(model(0), tokenizer, stop=3, at_once=4)
+    writer = GPTWriter(model(1), tokenizer, stop=3, at_once=4)
     prompts = ["ab", "a", "ccba"]
     answers = writer.write(prompts, 3, 7, 3)
     assert answers == writer.write(prompts, 3, 7, 3) != writer.write(prompts, 3, 8, 3)
-    together = GPTWriter(model(0), tokenizer, stop=3, at_once=100).write(prompts, 3, 7, 3)
+    together = GPTWriter(model(1), tokenizer, stop=3, at_once=100).write(prompts, 3, 7, 3)
     fewer = writer.write(prompts[:2], 3, 7, 3)
     for one, other in [*zip(answers, together, strict=True), *zip(answers, fewer, strict=False)]:
         assert [answer.ids for answer in one] == [answer.ids for answer in other]
@@ -168,9 +168,9 @@ def test_the_writer_draws_each_answer_as_if_alone_and_says_how_it_ended():
     for prompt, each in zip(prompts, answers, strict=True):
         for answer in each:
             assert sum(answer.logprobs) == pytest.approx(
-                logprob(model(0), tokenizer.encode(prompt), answer.ids), abs=1e-5
+                logprob(model(1), tokenizer.encode(prompt), answer.ids), abs=1e-5
             )
-    [[open_ended]] = GPTWriter(model(0), tokenizer, temperature=0.0).write(["ab"], 1, 0, 99)
+    [[open_ended]] = GPTWriter(model(1), tokenizer, temperature=0.0).write(["ab"], 1, 0, 99)
     assert open_ended.finished is None and len(open_ended.ids) == 10, "as much as the context holds"
     for wrong, why in [(("ab", ""), "empty"), (((Message("user", "ab"),),), "conversation"), (("a" * 12,), "room")]:
         with pytest.raises(BadInput, match=why):
