@@ -4,9 +4,8 @@
 
 The distribution is recorded that the token was really drawn from, after temperature and filters: a policy gradient
 divides by it. Tokens that were put and not drawn have none; an answer that met the limit is not called finished.
-Used from part 3 of the book on. Sources: Schulman et al. 2017 (the ratio that needs these log-probabilities); Yao et
-al. 2025 (what goes wrong when sampler and trainer disagree). Shapes: N rows (prompt 0's samples, then prompt 1's), T
-positions, V vocabulary.
+Used from part 3 of the book on. Source: Schulman et al. 2017, §3 (the ratio that is taken to these probabilities).
+Shapes: N rows (prompt 0's samples, then prompt 1's), T positions, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ from insideout.transformer.generation.inputs import (
     stop_ids,
     token_id,
     whole,
-)  # fmt: skip
+)
 from insideout.transformer.generation.reading import begin, only_reading, padded
 from insideout.transformer.generation.sampling import check_scores, choose, filtered_probabilities, uniforms
 from insideout.transformer.model import GPT
