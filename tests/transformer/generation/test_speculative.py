@@ -132,3 +132,23 @@ def test_bad_input_gets_one_sentence(target, draft, prompts, new, settings, word
 def test_models_of_other_vocabularies_are_refused(target):
     with pytest.raises(BadInput, match="same tokenizer"):
         speculate(target, random_model(3, vocab_size=7), [[1]], 5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_models_in_training_mode_write_the_same_text_and_stay_in_it(temperature):
+    target, draft = random_model(1, dropout=0.5), random_model(2, dropout=0.5)
+    expected = speculate(target, draft, [[1, 2], [3]], 12, temperature=temperature)
+    target.train(), draft.train()
+    assert speculate(target, draft, [[1, 2], [3]], 12, temperature=temperature) == expected
+    assert target.training and draft.training
+    with torch.autocast("cpu", torch.bfloat16):
+        assert speculate(target, draft, [[1, 2], [3]], 12, temperature=temperature) == expected
+
+
+@pytest.mark.parametrize("broken", ["target", "draft"])
+def test_weights_that_are_no_numbers_are_refused(broken):
+    models = {"target": random_model(1), "draft": random_model(2)}
+    with torch.no_grad():
+        models[broken].norm.weight[0] = torch.nan
+    with pytest.raises(BadInput, match="weights hold NaN"):
+        speculate(**models, prompts=[[1, 2]], max_new_tokens=5)
