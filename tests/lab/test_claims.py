@@ -1,12 +1,16 @@
 """Claims fail when their bound fails, and are never passed at another scale."""
 
 import json
+import math
 import pickle
 
 import pytest
 
 from insideout.errors import BadInput
-from insideout.lab.claims import Claimed, ClaimFailed, claim, recorded
+from insideout.lab import claims as module
+from insideout.lab import difference, interval
+from insideout.lab.claims import Claimed, ClaimFailed, claim, claim_less, claim_mean, recorded
+from insideout.recipes.origin import Measured, Origin, measured
 from insideout.words import rounded
 
 
@@ -14,6 +18,7 @@ from insideout.words import rounded
 def place(tmp_path, monkeypatch):
     monkeypatch.setenv("INSIDEOUT_CLAIMS", str(tmp_path))
     monkeypatch.setenv("INSIDEOUT_SCALE", "laptop")
+    module._made.clear()
     return tmp_path
 
 
@@ -44,7 +49,7 @@ def test_another_scale_is_not_checked(monkeypatch):
     for value, bounds in ((2.0, {"at_least": 3}), (4.0, {"at_least": 3}), (True, {})):
         assert claim("some.thing", value, **bounds).status == "not checked"
         assert recorded()[0]["status"] == "not checked"
-    assert claim("some.thing", True, at="tiny").status == "passed"
+    assert claim("some.other", True, at="tiny").status == "passed"
 
 
 def test_records_of_two_scales_stand_side_by_side(monkeypatch):
@@ -75,3 +80,79 @@ def test_booleans_units_and_pickling():
     assert str(Claimed(0.5, "s")) == "0.500\u202fs"
     again = pickle.loads(pickle.dumps(Claimed(0.5, "s")))
     assert (again, again.unit) == (0.5, "s")
+
+
+OLD, OLDER = Origin("a machine", "2020-02-02T00:00:00+00:00"), Origin("another machine", "2010-01-01T00:00:00+00:00")
+
+
+def last():
+    return json.loads(max(module.claims_folder().glob("*.json"), key=lambda path: path.stat().st_mtime_ns).read_text())
+
+
+def said():
+    record = last()
+    return record["machine"], record["date"]
+
+
+def test_a_claim_is_of_the_time_and_place_of_its_measurement():
+    stored = measured({"loss": [2.0, 3.0], "n": 4}, [OLD])
+    claim("one.number", stored["loss"][0], at_least=1)
+    assert said() == OLD
+    claim("by.arithmetic", 100 * (1 - stored["loss"][0] / 5) ** 2 + abs(-stored["loss"][1]), at_least=1)
+    assert said() == OLD
+    claim("in.rounding", round(stored["loss"][0], 1) + max(stored["loss"]) + sum(stored["loss"]), at_least=1)
+    assert said() == OLD
+    claim_mean("a.mean", stored["loss"], at_least=1)
+    assert said() == OLD
+    claim_less("a.difference", [0.0, 1.0], stored["loss"])
+    assert said() == OLD
+    claim("an.interval", interval(stored["loss"]).half, at_least=0)
+    assert said() == OLD
+    claim("another.interval", float(3), at_least=difference(stored["loss"], [0.0, 0.5]).low)
+    assert said() == OLD
+    claim("a.boolean", stored["n"] == 4, measured=stored)
+    assert said() == OLD
+    claim("elsewhere", math.log(stored["loss"][0]), at_least=0, measured=stored["loss"])
+    assert said() == OLD
+
+
+def test_a_claim_of_now_is_of_now():
+    claim("of.now", 3.0, at_least=1)
+    machine, date = said()
+    assert machine == last()["measured"][0]["machine"] and date > "2026" and "a machine" not in machine
+
+
+def test_of_several_origins_the_oldest_counts_and_all_are_kept():
+    claim("of.two", Measured(1.0, (OLD,)) + Measured(2.0, (OLDER,)), at_least=1)
+    assert said() == ("another machine; a machine", OLDER.date)
+    assert [each["date"] for each in last()["measured"]] == [OLDER.date, OLD.date]
+
+
+def test_measured_numbers_are_floats():
+    number = Measured(2.5, (OLD,))
+    assert number == 2.5 and hash(number) == hash(2.5) and f"{number:.2f}" == "2.50" and repr(number) == "2.5"
+    assert json.dumps([number]) == "[2.5]" and pickle.loads(pickle.dumps(number)).origins == (OLD,)
+    assert (2 - number, 2**number, 7 // number, 7 % number, -number) == (-0.5, 2**2.5, 2.0, 2.0, -2.5)
+    assert all(type(each) is Measured for each in (2 - number, number * 2, number / 2, 2**number, round(number, 1)))
+    assert round(number) == 2 and type(round(number)) is int and number < 3 and not number > 3
+    with pytest.raises(TypeError):
+        number + "a"
+    with pytest.raises(ZeroDivisionError):
+        number / 0
+
+
+def test_two_claims_of_one_name_are_refused(place):
+    def page():
+        claim("some.thing", 4.0, at_least=3)
+
+    page()
+    page()  # a cell that is run again
+    with pytest.raises(BadInput, match=r"some.thing.*twice"):
+        claim("some.thing", 4.0, at_least=2)
+    assert recorded()[0]["at_least"] == 3
+
+
+def test_a_loop_may_claim_under_many_names():
+    for kind in ("a", "b"):
+        claim("some." + kind, 4.0, at_least=3)
+    assert len(recorded()) == 2

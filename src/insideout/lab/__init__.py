@@ -8,10 +8,10 @@ Used by every chapter. Names load on first use, so that importing this package s
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from insideout.estimates import difference, interval
     from insideout.exercises import check
     from insideout.lab.claims import Claimed, ClaimFailed, claim, claim_less, claim_mean
     from insideout.lab.findings import say
+    from insideout.lab.measured import difference, interval
     from insideout.lab.small import small_budget, small_config, small_text, train_small
     from insideout.lab.studies import study
     from insideout.recipes.board import scores, stage_scores
@@ -28,8 +28,8 @@ __all__ = [
 _HOME = {
     "compare": "recipes.scoreboard",
     "check": "exercises",
-    "difference": "estimates",
-    "interval": "estimates",
+    "difference": "lab.measured",
+    "interval": "lab.measured",
     "recipe": "recipes.stage",
     "say": "lab.findings",
     "scale": "scales",

@@ -3,38 +3,53 @@
     results = study("positions", train_one, {"rope": rope, "learned": learned}, seeds=3)
     results.values("rope", "loss")                      the number of each seed
 
-Where a run takes seconds, at laptop scale, one goes on in every core. Each is stored under the hash of its variant, its
-seed, the source of the experiment (with every function and class of the page that it uses), the library's training code
-and the scale. So a page rebuilds in seconds, an interrupted study goes on where it was, and a changed line runs again.
-Used from part 2 on.
+Where a run takes seconds, at laptop scale, one goes on in every core. Each is stored under a key of all that decides
+it: variant, seed and scale, the experiment with everything of the page that it uses (page.py), the library's code that
+these reach (recipes/code.py), torch's version and Python's. So a page rebuilds in seconds, an interrupted study goes on
+where it was, and a changed line runs again. What is read back equals what was computed, types and all, and knows where
+and when it was measured. Used from part 2 on.
 """
 
-import dataclasses
+import contextlib
 import hashlib
-import inspect
 import json
+import os
 import sys
+import threading
 import time
-import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
 
-from insideout import files
+from insideout import files, scales
 from insideout.errors import BadInput
-from insideout.estimates import Interval, interval
-from insideout.files import write_whole
+from insideout.estimates import Interval
+from insideout.lab.measured import interval
+from insideout.lab.page import described
+from insideout.machine import torch_version
 from insideout.recipes.code import code_key
-from insideout.scales import scale
+from insideout.recipes.origin import Origin, Origins, here_and_now, measured, origins_of
+from insideout.scales import Scale
+
+FORMAT = "insideout study 1"
+WHEN_LEFT = 1.0
+"""Seconds between looks of a worker at whether its study is still there."""
+
+Experiment = Callable[[Any, int], Mapping[str, Any]]
 
 
 class Results:
-    """What a study found: for each variant a list with one dict a seed."""
+    """What a study found: for each variant a list with one dict a seed. Its numbers know their origins."""
 
     def __init__(self, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         self.runs = dict(runs)
+
+    @property
+    def origins(self) -> Origins:
+        """Where and when it was measured."""
+        return origins_of(self.runs)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.runs)
@@ -52,43 +67,42 @@ class Results:
 
     def seconds(self) -> float:
         """How long all runs took when they were made, added up."""
-        return float(sum(run["seconds"] for runs in self.runs.values() for run in runs))
+        return sum(run["seconds"] for runs in self.runs.values() for run in runs)
 
 
 def study(
     name: str,
-    train_one: Callable[[Any, int], Mapping[str, Any]],
+    train_one: Experiment,
     variants: Mapping[str, Any],
     seeds: int | Sequence[int] = 3,
     at_once: int | None = None,
+    scale: Scale | None = None,
 ) -> Results:
     """Run `train_one(variant, seed)` for all that is not stored yet; give all results, with "seconds" added.
 
-    A variant is anything whose repr says what it is: a number, a tuple, a frozen dataclass such as GPTConfig.
-    `train_one` returns numbers, strings and lists of them, by name. Progress goes to the error output.
-    `at_once` runs go on together, each in a process with a copy of what `train_one` uses of the page; None lets
-    `workers_for` choose. 1 keeps them in this process, one after another: for runs that measure how fast they are.
+    A variant is anything that can be described (page.py): a number, a tuple, a dataclass such as GPTConfig, a function.
+    `train_one` returns numbers and strings, and lists, tuples, dicts and sets of them, by name. Progress goes to the
+    error output. `at_once` runs go on together, each in a process with a copy of what `train_one` uses of the page;
+    None lets `workers_for` choose. 1 keeps them in this process, one after another: for runs that measure how fast they
+    are. Raises BadInput for what cannot be described or stored.
     """
     if not name.replace("-", "").isalnum():
         raise BadInput(f"{name!r} cannot name a study: use letters, digits and dashes.")
-    source = source_of(train_one)
-    each = range(seeds) if isinstance(seeds, int) else seeds
-    tasks = [(label, seed, place(name, label, variants[label], seed, source)) for label in variants for seed in each]
+    at, each = scale or scales.scale(), list(range(seeds) if isinstance(seeds, int) else seeds)
+    key = Key(name, train_one, at)
+    tasks = [(label, seed, key.place(label, variants[label], seed)) for label in variants for seed in each]
     results = [stored(path) for _, _, path in tasks]
     missing = [index for index, result in enumerate(results) if result is None]
     waiting = [(index, variants[tasks[index][0]], tasks[index][1]) for index in missing]
-    start, workers = time.perf_counter(), workers_for(len(waiting)) if at_once is None else at_once
+    start, workers = time.perf_counter(), workers_for(len(waiting), at) if at_once is None else at_once
     if waiting:
-        print(f"Study {name}: {len(waiting)} runs, {workers} at once", file=sys.stderr)
-    for done, (index, new) in enumerate(run_all(train_one, waiting, workers), 1):
+        prepare(tasks[0][2].parent)
+        tell(f"Study {name}: {len(waiting)} runs, {workers} at once")
+    for done, (index, new) in enumerate(run_all(train_one, waiting, workers, at), 1):
         label, seed, path = tasks[index]
         left = (time.perf_counter() - start) / done * (len(waiting) - done)
-        print(f"Study {name}: {done} of {len(waiting)} done ({label}, seed {seed}), {left:.0f} s left", file=sys.stderr)
-        try:
-            write_whole(path, json.dumps(new, ensure_ascii=False).encode())
-        except TypeError as error:
-            raise BadInput(f"Study {name}: a result cannot be stored ({error}): return numbers and lists.") from None
-        results[index] = new
+        tell(f"Study {name}: {done} of {len(waiting)} done ({label}, seed {seed}), {left:.0f} s left")
+        results[index] = store(path, new, f"Study {name}: the result of {label}, seed {seed}")
     found: dict[str, list[Mapping[str, Any]]] = {label: [] for label in variants}
     for (label, _, _), result in zip(tasks, results, strict=True):
         assert result is not None
@@ -96,114 +110,148 @@ def study(
     return Results(found)
 
 
-def workers_for(n_runs: int) -> int:
+class Key:
+    """What all runs of a study share of their key."""
+
+    def __init__(self, name: str, train_one: Experiment, at: Scale) -> None:
+        self.name, self.at = name, at
+        self.experiment = described(train_one, getattr(train_one, "__name__", "the experiment"))
+
+    def place(self, label: str, variant: Any, seed: int) -> Path:
+        """Where a run is stored."""
+        of = described(variant, f"the variant {label!r}")
+        code = code_key(self.experiment.roots | of.roots, self.experiment.attributes | of.attributes)
+        parts = [
+            self.name, label, seed, self.at, of.digest.hexdigest(), self.experiment.digest.hexdigest(), code,
+            torch_version(), sys.version,
+        ]  # fmt: skip
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return files.cache_folder("studies") / self.name / f"{self.at}-{digest}.json"
+
+
+def workers_for(n_runs: int, at: Scale | None = None) -> int:
     """How many runs go on together: one a core at laptop scale, where a run keeps one core busy, and at most 8.
 
     Runs of the tiny scale are over before a process has started; those of the gpu scale share one device.
     """
-    return min(cpu_count(only_physical_cores=True), n_runs, 8) if scale() == "laptop" and n_runs else 1
+    laptop = (at or scales.scale()) == "laptop"
+    return min(cpu_count(only_physical_cores=True), n_runs, 8) if laptop and n_runs else 1
 
 
 def run_all(
-    train_one: Callable[[Any, int], Mapping[str, Any]], waiting: Sequence[tuple[int, Any, int]], workers: int
+    train_one: Experiment, waiting: Sequence[tuple[int, Any, int]], workers: int, at: Scale
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The index and result of each run, as they end. With one worker they run here, in their order."""
     if workers == 1:
-        yield from (run_one(index, train_one, variant, seed) for index, variant, seed in waiting)
+        yield from (run_one(index, train_one, variant, seed, at) for index, variant, seed in waiting)
     else:
+        ours = {name: value for name, value in os.environ.items() if name.startswith("INSIDEOUT_")}
         pool = Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
-        yield from pool(delayed(run_one)(index, train_one, variant, seed) for index, variant, seed in waiting)
+        yield from pool(
+            delayed(run_elsewhere)(ours, index, train_one, variant, seed, at) for index, variant, seed in waiting
+        )
 
 
-def run_one(
-    index: int, train_one: Callable[[Any, int], Mapping[str, Any]], variant: Any, seed: int
-) -> tuple[int, dict[str, Any]]:
+def run_one(index: int, train_one: Experiment, variant: Any, seed: int, at: Scale) -> tuple[int, dict[str, Any]]:
     """One run, with how long it took."""
     start = time.perf_counter()
-    result = dict(train_one(variant, seed))
+    with scales.at(at):
+        result = dict(train_one(variant, seed))
+    if "seconds" in result:
+        raise BadInput('A run of a study gives "seconds", which the study adds by itself: choose another name.')
     return index, result | {"seconds": time.perf_counter() - start}
 
 
-def place(name: str, label: str, variant: Any, seed: int, source: str) -> Path:
-    """Where one run is stored."""
-    code = code_key(["insideout.lab.small"])
-    key = json.dumps([name, label, described(variant), seed, source, code, scale()])
-    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    return files.cache_folder("studies") / name / f"{scale()}-{digest}.json"
+def run_elsewhere(ours: Mapping[str, str], *task: Any) -> tuple[int, dict[str, Any]]:
+    """One run in a worker, which may have been started before our environment was what it is; it leaves with us."""
+    os.environ.update(ours)
+    if not any(thread.name == "leaves" for thread in threading.enumerate()):
+        threading.Thread(target=leave_with, args=(os.getppid(),), name="leaves", daemon=True).start()
+    return run_one(*task)
 
 
-def described(variant: Any) -> str:
-    """What a variant is, in words that do not change from one run of Python to the next."""
-    if isinstance(variant, type) or callable(variant):
-        return source_of(variant)
-    if isinstance(variant, tuple | list):
-        return "[" + ", ".join(map(described, variant)) + "]"
-    if isinstance(variant, dict):
-        return "{" + ", ".join(f"{key!r}: {described(value)}" for key, value in variant.items()) + "}"
-    words = repr(variant)
-    if " at 0x" in words:
-        raise BadInput(f"A variant of a study needs a repr that says what it is, not {words}.")
-    return words
+def leave_with(parent: int) -> None:
+    """End this worker, busy or idle, when the process that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(WHEN_LEFT)
+    os._exit(1)
 
 
-def source_of(function: Any) -> str:
-    """The source of a function or class, and of all that it uses from the page it stands on."""
-    found: dict[str, str] = {}
-    waiting = [function]
-    while waiting:
-        each = waiting.pop()
-        name = f"{each.__module__}.{each.__qualname__}"
-        if name in found:
-            continue
-        try:
-            found[name] = text_of(each)
-        except (OSError, TypeError):
-            raise BadInput(f"The source of {name} cannot be read: define it in a cell or a file.") from None
-        if each.__module__.startswith("insideout."):
-            continue  # what of the library decides about a model is in code_version
-        for used in names_in(each):
-            value = getattr(sys.modules.get(each.__module__), used, None)
-            if inspect.isfunction(value) or inspect.isclass(value):
-                if value.__module__ in (each.__module__, "__main__"):
-                    waiting.append(value)
-            elif isinstance(value, bool | int | float | str | tuple) or dataclasses.is_dataclass(value):
-                found[f"{each.__module__}.{used}"] = repr(value)
-    return "\n".join(f"# {name}\n{found[name]}" for name in sorted(found))
+def tell(words: str) -> None:
+    """A line on the error output, if somebody still reads it."""
+    with contextlib.suppress(OSError):
+        print(words, file=sys.stderr)
 
 
-def text_of(each: Any) -> str:
-    """The source of a function or class. Python finds none for a class from a notebook's cell: then its methods'."""
+def prepare(folder: Path) -> None:
+    """Make sure of a place to store results before anything runs."""
     try:
-        return inspect.getsource(each)
-    except (OSError, TypeError):
-        if not inspect.isclass(each):
-            raise
-    parts = [f"class {each.__qualname__}({', '.join(base.__qualname__ for base in each.__bases__)})"]
-    for name, member in sorted(vars(each).items()):
-        if isinstance(member, types.FunctionType) and member.__code__.co_filename != "<string>":  # not a dataclass's
-            parts.append(inspect.getsource(member))
-        elif isinstance(member, bool | int | float | str | tuple) and not name.startswith("__"):
-            parts.append(f"{name} = {member!r}")
-    return "\n".join(parts)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise files.disk_trouble(error, folder) from error
+    if not os.access(folder, os.W_OK):
+        raise files.disk_trouble(PermissionError(13, "Permission denied"), folder)
+    files.sweep(folder, older=3600)
 
 
-def names_in(function: Any) -> set[str]:
-    """The global names that a function uses, or the methods of a class, nested functions included."""
-    members = vars(function).values() if inspect.isclass(function) else [function]
-    codes = [member.__code__ for member in members if isinstance(member, types.FunctionType)]
-    bases = {base.__name__ for base in function.__bases__} if inspect.isclass(function) else set()
-    names: set[str] = set(bases)
-    while codes:
-        code = codes.pop()
-        names |= set(code.co_names)
-        codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    return names
+def store(path: Path, result: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Write a run's result, with where and when it was measured; give it as it will be read back."""
+    origin = here_and_now()
+    content = json.dumps(encoded(dict(result), what))
+    record = {
+        "format": FORMAT, "machine": origin.machine, "date": origin.date,
+        "sha256": hashlib.sha256(content.encode()).hexdigest(), "result": content,
+    }  # fmt: skip
+    files.save(path, json.dumps(record) + "\n")
+    return dict(measured(decoded(json.loads(content)), [origin]))
 
 
 def stored(path: Path) -> dict[str, Any] | None:
     """A run's result, or None where there is none, or a damaged one."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        content = record["result"]
+        if record["format"] != FORMAT or hashlib.sha256(content.encode()).hexdigest() != record["sha256"]:
+            return None
+        return dict(measured(decoded(json.loads(content)), [Origin(str(record["machine"]), str(record["date"]))]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return result if isinstance(result, dict) else None
+
+
+CONTAINERS: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+
+
+def encoded(value: Any, what: str) -> Any:
+    """A value as JSON from which `decoded` gives it back, equal and of the same type. BadInput where it cannot."""
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str):
+        return value
+    if isinstance(value, float) and kind.__module__.startswith("insideout."):  # a number that knows more of itself
+        return float(value)
+    if kind is complex:
+        return {"complex": [value.real, value.imag]}
+    if kind is bytes:
+        return {"bytes": value.hex()}
+    if kind is dict:
+        return {"dict": [[encoded(key, what), encoded(each, f"{what}, {key!r}")] for key, each in value.items()]}
+    for name, container in CONTAINERS.items():
+        if kind is container:
+            return {name: [encoded(each, what) for each in value]}
+    raise BadInput(
+        f"{what}, cannot be stored: it holds a {kind.__module__}.{kind.__qualname__}. Return numbers, strings, and "
+        "lists, tuples, dicts and sets of them; of an array or tensor x.item() or x.tolist()."
+    )
+
+
+def decoded(value: Any) -> Any:
+    """The value that `encoded` was given."""
+    if not isinstance(value, dict):
+        return value
+    [(name, inside)] = value.items()
+    if name == "dict":
+        return {decoded(key): decoded(each) for key, each in inside}
+    if name == "complex":
+        return complex(*inside)
+    if name == "bytes":
+        return bytes.fromhex(inside)
+    return CONTAINERS[name](decoded(each) for each in inside)
