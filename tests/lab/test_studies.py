@@ -6,13 +6,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from insideout import scales
 from insideout.errors import BadInput
-from insideout.lab import studies
 from insideout.lab.studies import decoded, encoded, study, workers_for
 
 
@@ -246,10 +246,10 @@ def test_workers_leave_with_the_study_that_started_them(tmp_path: Path) -> None:
     def workers() -> list[int]:
         return [int(path.name.split("-")[1]) for path in tmp_path.glob("worker-*")]
 
-    def until(holds: object, seconds: float) -> bool:
+    def until(holds: Callable[[], bool], seconds: float) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if holds():  # type: ignore[operator]
+            if holds():
                 return True
             time.sleep(0.2)
         return False
@@ -276,5 +276,5 @@ def test_progress_that_nobody_reads_ends_nothing(monkeypatch: pytest.MonkeyPatch
         def flush(self) -> None:
             raise BrokenPipeError
 
-    monkeypatch.setattr(studies.sys, "stderr", Gone())
+    monkeypatch.setattr(sys, "stderr", Gone())
     assert study("squares", square, {"two": 2}, seeds=1).values("two", "loss") == [4.0]

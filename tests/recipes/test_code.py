@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import inspect
 import os
 import shutil
 import sys
@@ -131,7 +132,8 @@ def ran(work):
     found, home = set(), str(code.PACKAGE)
 
     def look(frame, event, _):
-        if event == "call" and frame.f_code.co_filename.startswith(home):
+        is_function = frame.f_code.co_flags & inspect.CO_OPTIMIZED  # and not the body of a class or a module
+        if event == "call" and is_function and frame.f_code.co_filename.startswith(home):
             name = frame.f_code.co_qualname.split(".<locals>")[0]
             if not name.startswith("<"):
                 found.add(f"{frame.f_globals['__name__']}:{name}")
@@ -145,7 +147,7 @@ def ran(work):
 
 
 def missing(found, names):
-    """Those that ran and were not reached; a class's body runs as the class is made."""
+    """Those that ran and were not reached."""
     return sorted(name for name in found if name not in names and name.partition(":")[0] not in key.APART)
 
 
