@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from insideout import files
 from insideout.cli.commands.shared import loaded
 
 
@@ -23,10 +24,11 @@ class Export:
     def run(self) -> int:
         from insideout.transformer.exchange import hub, onnx
 
+        out = files.expanded(str(self.out), "--out")
         model, tokenizer = loaded(self.model)
         if self.to == "onnx":
-            onnx.export(model.float(), self.out, tokenizer)
+            onnx.export(model.float(), out, tokenizer)
         else:
-            hub.save(model, tokenizer, self.out)
-        print(self.out)
+            hub.save(model, tokenizer, out)
+        print(out)
         return 0
