@@ -64,7 +64,7 @@ lab: .venv/lab.installed
 	@.venv/bin/jupyter lab book
 
 bench: .venv/dev.installed
-	@for script in tokenizer generation rollout kernels gradients planner training_throughput learning_speed; do script=benchmarks/$$script.py; echo "$$script"; $(PY) $$script || exit 1; done
+	@for script in tokenizer generation smollm2 rollout kernels gradients planner training_throughput learning_speed; do script=benchmarks/$$script.py; echo "$$script"; $(PY) $$script || exit 1; done
 
 clean:
 	@rm -rf book/_build build .mypy_cache .ruff_cache .pytest_cache
