@@ -2,7 +2,8 @@
 
 SmolLM2-135M-Instruct, the same weights on both sides, answers questions greedily: 64 new tokens after a prompt of 32,
 one text at a time (batch 1) and eight together. Medians of interleaved repeats; in float32 the tokens must be the same.
-With bfloat16 weights too, at batch 8 only where the processor has instructions for them. Our logits are also held against a model that `transformers` read from the same GGUF file by itself.
+With bfloat16 weights too, at batch 8 only where the processor has instructions for them. Our logits are also held
+against a model that `transformers` read from the same GGUF file by itself.
 Writes benchmarks/results/smollm2.json.
 """
 
