@@ -64,5 +64,5 @@ class Sample:
             model or run.model(), [prompt], min(self.max_new_tokens, room), temperature=self.temperature,
             top_k=self.top_k, top_p=self.top_p, min_p=self.min_p, stop=tokenizer.stop_ids, seed=self.seed,
         )  # fmt: skip
-        print(harmless(tokenizer.decode(ids)))
+        print(harmless(tokenizer.decode(ids, special=False)))
         return 0
