@@ -48,11 +48,14 @@ lint: .venv/dev.installed
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+# All cores, but no more than 8; a file to a process, the longest first (tests/conftest.py).
+ALL_CORES = -n logical --maxprocesses 8 --no-loadscope-reorder
+
 test: lint
-	@.venv/bin/pytest -n auto --no-loadscope-reorder
+	@.venv/bin/pytest $(ALL_CORES)
 
 test-quick: lint
-	@.venv/bin/pytest -n auto --no-loadscope-reorder tests/gradients tests/data tests/exercises tests/lab tests/transformer --ignore tests/transformer/exchange
+	@.venv/bin/pytest $(ALL_CORES) tests/gradients tests/data tests/exercises tests/lab tests/transformer --ignore tests/transformer/exchange
 
 book: .venv/book.installed
 	@$(PY) book/build.py $(if $(PART),--part $(PART))

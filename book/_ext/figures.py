@@ -3,7 +3,6 @@
 A figure's caption is the paragraph in italics after its cell. It becomes the text that stands for the picture.
 """
 
-import os
 import re
 from html import escape
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from insideout.lab.figures.live import ON_SITE, SCRIPT
+from insideout.lab.figures.live import SCRIPT
 
 UNSAID = re.compile(r'<svg (?![^>]*aria-label)([^>]*role="img")')
 SCRIPTS = re.compile(r"<script\b.*?</script>", flags=re.S)
@@ -54,7 +53,6 @@ def copy_script(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
-    os.environ[ON_SITE] = "1"  # kernels inherit it: a page needs the script once, not with every figure
     app.connect("doctree-resolved", say_what_they_show)
     app.connect("build-finished", copy_script)
     if app.config.html_js_files is not None:

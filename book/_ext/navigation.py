@@ -247,18 +247,12 @@ def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         place.replace_self(MAKERS[place["kind"]](app, docname))
 
 
-def lists_follow(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Pages with lists change when any chapter does."""
-    return [name for name in env.found_docs if name in ("index", "practise") or re.fullmatch(r"\d+-[^/]+/index", name)]
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_node(placeholder)
     for name in MAKERS:
         app.add_directive(name, Listing)
     app.connect("source-read", add_number)
-    app.connect("env-updated", lists_follow)
     app.connect("doctree-resolved", refuse_raw_numbers)
     app.connect("doctree-resolved", link_words)
     app.connect("doctree-resolved", fill, priority=400)  # before tables get their boxes
