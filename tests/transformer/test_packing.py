@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from insideout.data.batch import Segment, laid_out, packed, padded
+from insideout.data.batch import Batch, Segment, laid_out, packed, padded
 from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.cache import KVCache
@@ -153,3 +153,24 @@ def test_activations_computed_anew_give_the_same_gradients():
         gradients.append([parameter.grad for parameter in model.parameters()])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_training_on_packed_rows_is_training_on_each_document(tmp_path):
+    """Three updates, each of two parts of unequal size, moved to the device by the loop."""
+    from insideout.training.config import TrainConfig
+    from insideout.training.loop import train
+
+    config = TrainConfig(steps=3, accumulation=2, lr=1e-2, warmup_steps=1, precision="float32", eval_every=0)
+    weights = []
+    for layout in ("left", "packed", "right"):
+        model = small()
+
+        def batch_at(step: int, micro_step: int, layout: str = layout) -> Batch:
+            return LAYOUTS[layout](documents(0.5)[:2] if micro_step == 0 else documents(0.5)[2:])
+
+        train(model, next_token_loss, batch_at, config, out=tmp_path / layout)
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    start = torch.cat([parameter.detach().flatten() for parameter in small().parameters()])
+    assert (weights[0] - start).abs().max() > 0.01
+    torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=2e-4)
+    torch.testing.assert_close(weights[2], weights[0], rtol=0, atol=2e-4)
