@@ -228,7 +228,8 @@ def test_the_command_prints_what_is_stored_and_makes_nothing(capsys):
     code, out, _ = run("first")
     assert code == 0 and "first" in out and "stop rate (%)" in out and "tiny scale; 12 test questions" in out
     assert max(map(len, out.splitlines())) <= 80
+    assert recipe("silent") == "nothing"
     code, again, _ = run()
-    assert again == out, "now it is stored"
+    assert again == out, "now it is stored, as is a stage that writes nothing"
     code, both, _ = run("first", "second")
     assert code == 0 and "KL to the start" in both and "–" in both

@@ -1,6 +1,7 @@
 """The scoreboard, with a writer whose answers are known: every metric has a value computed by hand."""
 
 import itertools
+import json
 import math
 import random
 from collections.abc import Sequence
@@ -16,7 +17,17 @@ from insideout.data.suite import Answer, Message, Prompt, Question, Suite, Verdi
 from insideout.data.text.tokens import Tokens
 from insideout.errors import BadInput
 from insideout.estimates import interval, paired_proportions, proportion
-from insideout.recipes.scoreboard import HeldOut, compare, distinct_2, divergences, forgotten, kl_to_start, score
+from insideout.recipes.scoreboard import (
+    HeldOut,
+    compare,
+    distinct_2,
+    divergences,
+    forgotten,
+    from_dict,
+    kl_to_start,
+    score,
+    to_dict,
+)
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.writer import GPTWriter
 from insideout.transformer.model import GPT
@@ -122,6 +133,21 @@ def test_a_gain_is_told_question_by_question():
     assert compare(several, several, "off_by") == interval([0.0] * 60)
     with pytest.raises(BadInput, match="different questions"):
         compare(polite, score(Known(), suite, 60, seed=2), "correct")
+
+
+def test_scores_come_back_from_json_as_they_were():
+    class Asked(Doubles):
+        def propose(self, random: random.Random) -> Question:
+            return Question(
+                (Message("user", str(random.randint(0, 9**9))), Message("assistant", "?")), 4, kind="a turn"
+            )
+
+    class Four(Known):
+        def write(self, prompts: Sequence[Prompt], n: int, seed: int, max_new_tokens: int) -> list[list[Answer]]:
+            return [[self.answer(2, 0)] for _ in prompts]
+
+    for scores in (score(Known(), Doubles(), 8, samples=2), score(Four(), Asked(), 8)):
+        assert from_dict(json.loads(json.dumps(to_dict(scores)))) == scores
 
 
 def test_a_judge_that_leaves_out_a_part_is_refused():

@@ -36,7 +36,7 @@ from insideout.recipes.scoreboard import (
     score,
     to_dict,
 )
-from insideout.recipes.stage import Plan, obtain, plan
+from insideout.recipes.stage import STAGES, Plan, obtain, plan, whole
 from insideout.scales import Scale
 from insideout.words import rounded
 
@@ -92,9 +92,7 @@ class StageScores:
         yield from (("model", name, metric) for name, metric in self.model.items())
 
 
-def stage_scores(
-    name: str, *, scale: Scale | None = None, seed: int | None = None, **changes: Any
-) -> StageScores:  # fmt: skip
+def stage_scores(name: str, *, scale: Scale | None = None, seed: int | None = None, **changes: Any) -> StageScores:
     """The scores of a stage's result, found or measured; the result is made first where it is not stored.
 
     The arguments are those of `recipe`. Raises BadInput for a stage that writes nothing.
@@ -131,6 +129,12 @@ def measure(wanted: Plan, result: Any) -> StageScores:
             model[f"KL to the start, {name}"] = kl_to_start(drawing, start, asked, SEED, suite.max_new_tokens)
     model["forgotten"] = forgotten(drawing.model, first_text(wanted))
     return StageScores(wanted.stage.name, at, greedy, sampled, model)
+
+
+def stored(at: Scale) -> tuple[str, ...]:
+    """The stages whose results are there at a scale, and write."""
+    plans = (plan(name, at) for name in STAGES)
+    return tuple(each.stage.name for each in plans if whole(each.folder) and hasattr(obtain(each), "writer"))
 
 
 def writer_of(name: str, result: Any, temperature: float) -> Any:

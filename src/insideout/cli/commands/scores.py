@@ -21,12 +21,12 @@ class ShowScores:
     def run(self) -> int:
         from rich.console import Console
 
-        from insideout.recipes.board import QUESTIONS, scores
-        from insideout.recipes.stage import STAGES, plan, whole
+        from insideout.recipes.board import QUESTIONS, scores, stored
+        from insideout.recipes.stage import STAGES, plan
 
         for name in self.stages:
             plan(name, self.scale)  # a name that is none is told before anything is made
-        names = self.stages or tuple(name for name in STAGES if whole(plan(name, self.scale).folder))
+        names = self.stages or stored(self.scale)
         if not names:
             first = next(iter(STAGES))
             raise BadInput(f"No result is stored at {self.scale} scale: make one by `insideout run {first}`.")
