@@ -45,6 +45,8 @@ BOOK = Path(__file__).resolve().parents[1]
 FORM = 1
 """Raised when what is stored changes its form."""
 NUMBER = re.compile(r"\{eval\}`([^`]+)`")
+RAW = re.compile(r"\b(?:np\.|numpy\.|torch\.)?(?:float|int|uint)\d+\(|\btensor\(|\bdtype=")
+"""What Python calls a number, where a sentence wants the number alone."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPUTES_AND_DRAWS = ("torch", "numpy", "matplotlib")
 Output = dict[str, Any]
@@ -226,6 +228,10 @@ def execute(path: Path, key: str) -> Execution:
             found.cells.append(Cell(text, outputs))
         elif not any("data" in each for each in outputs):
             raise NotExecuted(f"{path.parent.name}/{path.name}: {{eval}}`{text}` gives nothing to show.")
+        elif raw := RAW.search(str(outputs)):
+            raise NotExecuted(
+                f"{path.parent.name}/{path.name}: {{eval}}`{text}` says {raw[0]!r}: round it, or call float() on it."
+            )
         else:
             found.numbers.append(Number(len(found.cells), text, outputs))
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from docutils import nodes
-from execution import front_matter
+from execution import RAW, front_matter
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
@@ -22,7 +22,6 @@ MENTION = re.compile(r"(?:[Pp]art (?P<part>\d),? )?[Cc]hapters? (?P<list>\d\d(?:
 EXERCISE = re.compile(
     r"\{exercise\} *(?P<title>[^\n]*)\n:label: (?P<id>[\w.]+)\n(?P<stars>[★☆]+) · (?P<minutes>\d+) min"
 )
-RAW = re.compile(r"\b(?:np\.|numpy\.|torch\.)?(?:float|int|uint)\d+\(|\btensor\(|\bdtype=")
 SKIPPED = (nodes.reference, nodes.literal, nodes.title, nodes.math, nodes.literal_block, nodes.raw, nodes.term)
 
 

@@ -236,3 +236,9 @@ def test_what_is_stored_is_plain_json(chapter: Path, tmp_path: Path) -> None:
     execution(chapter, tmp_path / "kept")
     (path,) = (tmp_path / "kept" / "tiny").glob("*.json")
     assert json.loads(path.read_text())["key"] == key(chapter)
+
+
+def test_a_number_that_shows_its_type_is_refused_when_it_is_made(chapter: Path) -> None:
+    edit(chapter, "float(four) / 2", "__import__('numpy').float64(2.5)")
+    with pytest.raises(NotExecuted, match=r"float64.*: round it"):
+        execution(chapter, chapter.parent / "kept")
