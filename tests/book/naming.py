@@ -6,5 +6,5 @@ PARTS = {"1": "gradients", "2": "transformer", "3": "finetuning", "4": "reasonin
 
 
 def topic(chapter: Path) -> str:
-    """`transformer.kv_cache` for 2-building-a-transformer/08_kv_cache.md."""
+    """`transformer.kv_cache` for 2-building-a-transformer/09_kv_cache.md."""
     return f"{PARTS[chapter.parent.name[0]]}.{chapter.stem[3:]}"

@@ -5,7 +5,7 @@
 E is what no model of this family and no amount of this data can go below; the second term is the price of a model with
 only N parameters, the third that of only D tokens. Fitted in logarithms with a Huber loss, from many starts.
 
-Taught in book/2-building-a-transformer/10_scaling_laws.md. Sources: Hoffmann et al. 2022, §3.3 and appendix D.3 (the
+Taught in book/2-building-a-transformer/11_scaling_laws.md. Sources: Hoffmann et al. 2022, §3.3 and appendix D.3 (the
 form and its fit); Kaplan et al. 2020 (the first such laws); Besiroglu et al. 2024 (a fit that stopped too early).
 Shapes: R runs.
 """

@@ -10,7 +10,7 @@ formula and makes one pass over memory for each. So there the gradients are writ
     attention       P = softmax(Q Kᵀ / √D), Z = P V:     dV = Pᵀ g, dP = g Vᵀ, ...         keeps Q, K and V
 
 A GPU has kernels of its own, and torch.compile makes them; there the formulas are used. Attention's gradient is used
-for bfloat16 alone, where torch's was measured to be the slower one (chapter 07 of part 2 times both).
+for bfloat16 alone, where torch's was measured to be the slower one (chapter 08 of part 2 times both).
 Second derivatives are autograd's, of the formulas. Cross-entropy and attention have none, and say so: torch's own
 cross-entropy has one, and attention with `explain=True`.
 Equal to autograd's by test. Taught in book/2-building-a-transformer/05_transformer_block.md (RMSNorm); part 1 derives

@@ -1,6 +1,6 @@
 """Exercises on looking inside: the logit lens, prefix matching, a patch's effect, what each head wrote to a logit.
 
-Practised in book/2-building-a-transformer/09_interpretability.md; the module is insideout/transformer/interpret/.
+Practised in book/2-building-a-transformer/10_interpretability.md; the module is insideout/transformer/interpret/.
 Sources: Elhage et al. 2021; Olsson et al. 2022; Meng et al. 2022. Shapes: H heads, T positions, C d_model, D head
 width, V vocabulary.
 """

@@ -1,6 +1,6 @@
 """Exercises on the KV cache and on speculative decoding.
 
-Practised in book/2-building-a-transformer/08_kv_cache.md; the modules are insideout/transformer/generation/cache.py and
+Practised in book/2-building-a-transformer/09_kv_cache.md; the modules are insideout/transformer/generation/cache.py and
 speculative.py. Sources: Vaswani et al. 2017, §3.2; Leviathan et al. 2023; Chen et al. 2023.
 Shapes: B batch, H heads, S cached keys, D head width, V vocabulary.
 """

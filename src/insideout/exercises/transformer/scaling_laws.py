@@ -1,6 +1,6 @@
 """Exercises on scaling laws.
 
-Practised in book/2-building-a-transformer/10_scaling_laws.md; the module is insideout/planner/scaling_laws.py.
+Practised in book/2-building-a-transformer/11_scaling_laws.md; the module is insideout/planner/scaling_laws.py.
 Source: Hoffmann et al. 2022, §3. Shapes: R runs.
 """
 

@@ -5,7 +5,7 @@
 A graph does not write in place, so the cache goes in, and comes out longer by the new tokens: an empty past reads a
 prompt, one new token continues it. Batch, new and past tokens may be any number. A row may not be padded: all rows
 stand at the same position.
-Taught in book/2-building-a-transformer/08_kv_cache.md. Shapes: L layers, B batch, T new positions, P past positions,
+Taught in book/2-building-a-transformer/09_kv_cache.md. Shapes: L layers, B batch, T new positions, P past positions,
 G key-value heads, D head width, V vocabulary.
 """
 

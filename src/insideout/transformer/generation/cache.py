@@ -4,7 +4,7 @@ A cache is allocated once, for the longest text it will hold, and written in pla
 different positions: row b's next token goes to slot `lengths[b]`, and the causal mask hides every slot not
 yet written. When all rows stand at the same position the cache says so (`aligned`), and no mask is needed.
 
-Taught in book/2-building-a-transformer/08_kv_cache.md. Shapes: L layers, B batch, G key-value heads,
+Taught in book/2-building-a-transformer/09_kv_cache.md. Shapes: L layers, B batch, G key-value heads,
 T new positions, S slots, D head width.
 """
 

@@ -13,7 +13,7 @@ grow side by side behind them, each step's tokens together, and a mask hides the
 
     prompt | step 0 of each branch | step 1 of each branch | …
 
-Taught in book/2-building-a-transformer/08_kv_cache.md. Sources: Miao et al. 2024 (a tree of texts in one cache, the
+Taught in book/2-building-a-transformer/09_kv_cache.md. Sources: Miao et al. 2024 (a tree of texts in one cache, the
 mask that keeps its branches apart). Shapes: P prompts, M branches of each, N = P M rows, T new tokens a row, C d_model,
 H heads, G key-value heads, Q = H / G queries a key, D head width, S slots, V vocabulary.
 """

@@ -2,7 +2,7 @@
 
 Every sequence of a batch gets the tokens that it would get alone with its own seed: row b draws from a
 generator seeded with `seed + b`, so a batch of prompts and each prompt on its own agree.
-Taught in book/2-building-a-transformer/06_complete_model.md and 08_kv_cache.md.
+Taught in book/2-building-a-transformer/06_complete_model.md and 09_kv_cache.md.
 """
 
 from collections.abc import Sequence

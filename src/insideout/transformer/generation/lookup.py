@@ -12,7 +12,7 @@ wrong costs, so a text first shows that it can be guessed: its guesses are not r
 the same. It drafts one token after a guess that was right, twice as many after each further one, half as many after one
 that was wrong.
 
-Taught in book/2-building-a-transformer/08_kv_cache.md. Sources: Yang et al. 2023 (drafts copied from a reference);
+Taught in book/2-building-a-transformer/09_kv_cache.md. Sources: Yang et al. 2023 (drafts copied from a reference);
 Saxena 2023 (prompt lookup).
 """
 

@@ -5,7 +5,7 @@
 
 `WholeText` reads everything again for each token. `Cached` keeps keys and values and gives the model the new tokens
 alone. The `Decoder` does what `Cached` does, in fewer operations, for models that it knows.
-Taught in book/2-building-a-transformer/08_kv_cache.md. Shapes: P prompts, B rows, T new tokens, V vocabulary.
+Taught in book/2-building-a-transformer/09_kv_cache.md. Shapes: P prompts, B rows, T new tokens, V vocabulary.
 """
 
 import contextlib

@@ -6,7 +6,7 @@
 p is the large model's distribution, the target, and q the draft's. What comes out is distributed as p, whatever q is:
 q(x) min(1, p(x)/q(x)) + P(refused) (p(x) − q(x))₊ / Σ (p − q)₊ = min(p(x), q(x)) + (p(x) − q(x))₊ = p(x).
 
-Taught in book/2-building-a-transformer/08_kv_cache.md. Sources: Leviathan et al. 2023; Chen et al. 2023.
+Taught in book/2-building-a-transformer/09_kv_cache.md. Sources: Leviathan et al. 2023; Chen et al. 2023.
 Shapes: B batch, K drafted tokens, V vocabulary.
 """
 

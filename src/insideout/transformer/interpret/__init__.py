@@ -5,7 +5,7 @@
     patch, ablate                               which places suffice for an answer; what is lost without a head
     induction_scores, previous_token_scores     what a head looks at
 
-Taught in book/2-building-a-transformer/09_interpretability.md. `places(model)` lists the names.
+Taught in book/2-building-a-transformer/10_interpretability.md. `places(model)` lists the names.
 """
 
 from insideout.transformer.interpret.ablation import ablate

@@ -5,7 +5,7 @@
 
 A model has never met a head that is silent, so zero may do damage that has nothing to do with the head's work; the
 mean keeps the head's constant part. Either way other heads may step in: little loss does not prove little use.
-Taught in book/2-building-a-transformer/09_interpretability.md. Sources: Olsson et al. 2022 (ablating induction
+Taught in book/2-building-a-transformer/10_interpretability.md. Sources: Olsson et al. 2022 (ablating induction
 heads); Wang et al. 2023 (mean ablation over a reference distribution).
 Shapes: B batch, H heads, T positions, D head width.
 """

@@ -10,7 +10,7 @@ with w the token's row of the head. The norm is linear once its scale s is fixed
     (u - mean(u)) · part, it is enough to subtract the mean from u
 
 This counts what a part writes to the logit directly, not what later layers made of it.
-Taught in book/2-building-a-transformer/09_interpretability.md. Source: Elhage et al. 2021 (the residual stream as a
+Taught in book/2-building-a-transformer/10_interpretability.md. Source: Elhage et al. 2021 (the residual stream as a
 sum, each head's term in it). Shapes: B = 1 text, L layers, H heads, T positions, C d_model, D head width, V vocabulary.
 """
 

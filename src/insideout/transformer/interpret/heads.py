@@ -6,7 +6,7 @@
 An induction head finds earlier places where the present token stood and reads the token after them, which is what
 should come next. On random tokens that repeat, nothing else can tell it where to look. It needs a head in an earlier
 layer that looks at the token before (Elhage et al. 2021).
-Taught in book/2-building-a-transformer/09_interpretability.md. Sources: Elhage et al. 2021; Olsson et al. 2022
+Taught in book/2-building-a-transformer/10_interpretability.md. Sources: Elhage et al. 2021; Olsson et al. 2022
 (prefix matching). Shapes: L layers, B batch, H heads, T query positions, S key positions.
 """
 

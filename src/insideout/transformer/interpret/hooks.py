@@ -5,7 +5,7 @@
 
 Recording is the edit that changes nothing. The functions are torch's forward hooks; the model's own code holds names
 (modules that compute nothing) and no more. Hooks act on the model itself, not on what torch.compile made of it.
-Taught in book/2-building-a-transformer/09_interpretability.md. Shapes: B batch, T positions, V vocabulary.
+Taught in book/2-building-a-transformer/10_interpretability.md. Shapes: B batch, T positions, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -4,7 +4,7 @@
 
 Every layer adds to one residual stream, so the final norm and head can read it anywhere. They were trained to read
 the last layer's: an early layer may know more than this lens shows.
-Taught in book/2-building-a-transformer/09_interpretability.md. Source: nostalgebraist 2020, "interpreting GPT: the
+Taught in book/2-building-a-transformer/10_interpretability.md. Source: nostalgebraist 2020, "interpreting GPT: the
 logit lens"; its weakness, Belrose et al. 2023. Shapes: L layers, B batch, T positions, V vocabulary.
 """
 

@@ -6,7 +6,7 @@
     *.pattern                     every pattern: a glob may leave out the beginning
 
 Most names are the addresses of modules, and what is found there is the module's output.
-Taught in book/2-building-a-transformer/09_interpretability.md. Shapes: B batch, T positions, S keys (S = T without
+Taught in book/2-building-a-transformer/10_interpretability.md. Shapes: B batch, T positions, S keys (S = T without
 a cache), C d_model, H heads, D head width, V vocabulary.
 """
 

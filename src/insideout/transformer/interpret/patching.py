@@ -3,7 +3,7 @@
     effect(l, t) = (metric(corrupted, patched at l, t) - metric(corrupted)) / (metric(clean) - metric(corrupted))
 
 0: nothing returned; 1: everything did. Values outside of [0, 1] happen.
-Taught in book/2-building-a-transformer/09_interpretability.md. Sources: Meng et al. 2022, §2.1 (causal tracing);
+Taught in book/2-building-a-transformer/10_interpretability.md. Sources: Meng et al. 2022, §2.1 (causal tracing);
 Wang et al. 2023 (two prompts of one template); Zhang and Nanda 2024 (which corruption, which metric).
 Shapes: L layers, B pairs of prompts, T positions, C d_model, V vocabulary.
 """
