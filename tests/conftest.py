@@ -13,9 +13,12 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("INSIDEOUT_SCALE", "tiny")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors are tiny: a second thread would only wait
 install_import_hook(
-    ["insideout.transformer", "insideout.training", "insideout.data", "insideout.exercises.transformer"],
+    [
+        "insideout.finetuning", "insideout.transformer", "insideout.training", "insideout.data",
+        "insideout.exercises.transformer",
+    ],
     "beartype.beartype",
-)
+)  # fmt: skip
 
 ONE_BY_ONE = ("tests/book/test_chapters.py", "tests/book/test_bare_python.py")
 LONGEST_FIRST = (*ONE_BY_ONE, "tests/training/test_distributed.py", "tests/book/test_site.py")
