@@ -4,8 +4,6 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from insideout.errors import BadInput
 from insideout.finetuning.advantages import gae, leave_one_out, token_rewards, whitened
@@ -48,10 +46,10 @@ def oracle(rewards, values, mask, gamma, lam):
     return double(found)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 7), st.floats(0, 1), st.floats(0, 1))
-def test_against_the_sum_over_the_steps_alone(seed, n_tokens, gamma, lam):
-    generator = torch.Generator().manual_seed(seed)
+@pytest.mark.parametrize("n_tokens", range(1, 8))
+@pytest.mark.parametrize(("gamma", "lam"), [(1.0, 0.95), (0.9, 0.5), (0.0, 1.0)])
+def test_against_the_sum_over_the_steps_alone(n_tokens, gamma, lam):
+    generator = torch.Generator().manual_seed(n_tokens)
     rewards, values = (torch.randn(4, n_tokens, generator=generator, dtype=torch.float64) for _ in range(2))
     mask = torch.rand(4, n_tokens, generator=generator) < 0.6  # holes anywhere, rows without a step
     rewards = rewards.masked_fill(~mask, 0)
