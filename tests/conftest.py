@@ -14,8 +14,8 @@ os.environ.setdefault("INSIDEOUT_SCALE", "tiny")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors are tiny: a second thread would only wait
 install_import_hook(
     [
-        "insideout.finetuning", "insideout.transformer", "insideout.training", "insideout.data",
-        "insideout.exercises.transformer",
+        "insideout.finetuning", "insideout.transformer", "insideout.training", "insideout.exercises.transformer",
+        "insideout.data.batch", "insideout.data.suite", "insideout.data.fetch", "insideout.data.text",
     ],
     "beartype.beartype",
 )  # fmt: skip

@@ -57,7 +57,7 @@ def expected(kind, name):
 def test_answers_that_were_damaged(kind):
     """Every way of damaging an answer, on many questions: the parts say what was done, and gold falls."""
     source, seen = random.Random(0), set()
-    for question in islice(Town([kind]).stream("train", 3), 60):
+    for question in islice(Town([kind]).stream("train", 3), 40):
         written = responses(question, source)
         best = gold(judge(question, written["right"]))
         assert best == sum(GOLD.values())
@@ -87,8 +87,11 @@ def test_a_word_missing_makes_a_claim_unreadable(kind):
 def test_answers_to_another_question_are_not_right(kind):
     questions = list(islice(Town([kind]).stream("test", 5), 30))
     for one, other in pairwise(questions):
-        if kind in ("not told", "decline") or judge(one, one.truth.answer) == judge(one, other.truth.answer):
-            continue  # right, and rightly so: nothing was told, or both happen to be true
+        values = [
+            each.truth.state.value(each.truth.asked) if each.truth.asked else each.prompt for each in (one, other)
+        ]
+        if values[0] == values[1] or kind == "decline":
+            continue  # rightly right
         assert judge(one, other.truth.answer)["correct"] is False
 
 
@@ -110,8 +113,8 @@ FREE = asked(Event("has", thing="ball"), place={"ball": "hall"}, holder={"ball":
 @pytest.mark.parametrize(
     ("question", "answers"),
     [
-        (WHERE_ANNA, ["Anna is in the hall.", "She is in the hall.", "Anna was in the hall.", "In the hall.", "The hall.",
-                      "She is in the hall with the ball.",
+        (WHERE_ANNA, ["Anna is in the hall.", "She is in the hall.", "Anna was in the hall.", "In the hall.",
+                      "The hall.", "She is in the hall with the ball.",
                       "Now Anna is in the hall.", "Anna is at the hall.", "Anna stays in the hall."]),
         (WHERE_BALL, ["The ball is in the hall.", "It is in the hall.", "In the hall.", "The ball lies in the hall.",
                       "The ball is with Anna in the hall.", "Anna has the ball in the hall.",
@@ -137,7 +140,8 @@ def test_right_answers_in_other_words_are_right(question, answers):
     [
         (WHERE_ANNA, ["Ben is in the hall.", "He is in the hall.", "Anna is in the barn.", "anna in hall.", "The barn.",
                       "Anna is in the hall or in the barn.", "Anna is not in the hall.", "It is not told.",
-                      "Anna is in the hall. It is not told.", "Where is Anna?", "Ben is in the barn.", "hall hall hall."]),
+                      "Anna is in the hall. It is not told.", "Where is Anna?", "Ben is in the barn.",
+                      "hall hall hall."]),
         (WHERE_BALL, ["Anna has it.", "The bell is in the hall.", "Anna is in the hall."]),
         (WHO, ["Ben has the ball.", "Ben.", "Nobody has the ball.", "Anna has a bell.", "She has it. Ben has it."]),
         (COUNT, ["Ben has four apples.", "Anna has three apples.", "Ben has three pears.", "Ben has 33 apples.",
@@ -194,8 +198,10 @@ def test_words_and_endings_of_stories():
 
 
 def test_gold_by_hand():
-    assert gold(judge(WHERE_ANNA, "Anna is in the hall.")) == 6
-    assert gold(judge(WHERE_ANNA, "Anna is in the hall")) == 5.5
-    assert gold(judge(WHERE_ANNA, "Anna is in the barn.")) == 3, "neither correct nor consistent"
-    assert gold(judge(WHERE_ANNA, "")) == 3, "claims nothing, and is nothing"
+    assert gold(judge(WHERE_ANNA, "Anna is in the hall.")) == 7
+    assert gold(judge(WHERE_ANNA, "Anna is in the hall")) == 6.5
+    assert gold(judge(WHERE_ANNA, "It is not told.")) == 5, "wrong, but claims nothing"
+    assert gold(judge(WHERE_ANNA, "Anna is in the barn.")) == 4, "neither correct nor consistent"
+    assert gold(judge(WHERE_ANNA, "Hall in the Anna is.")) == 4, "not understood"
+    assert gold(judge(WHERE_ANNA, "")) == 3
     assert tuple(judge(WHERE_ANNA, "").parts) == PARTS

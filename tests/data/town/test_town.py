@@ -18,13 +18,13 @@ def text_of(question):
     return " ".join([*(turn.content for turn in question.prompt), question.truth.answer])
 
 
-DRAWN = {split: list(islice(Town().stream(split, 1), 600)) for split in SPLITS}
+DRAWN = {split: list(islice(Town().stream(split, 1), 300)) for split in SPLITS}
 
 
 def test_no_held_out_name_or_object_stands_in_training():
     for split, others in {"train": ("development", "test"), "development": ("test",)}.items():
         forbidden = {word for word, where in HELD.items() if where in others}
-        told = [*map(text_of, DRAWN[split]), *islice(stories(split, 2), 600)]
+        told = [*map(text_of, DRAWN[split]), *islice(stories(split, 2), 300)]
         for text in told:
             assert not forbidden & set(re.findall(r"\w+", text)), text
 
@@ -51,7 +51,7 @@ def test_something_is_held_out_in_every_test_question():
         assert words or pairs, question.prompt
         kinds["word"] += bool(words)
         kinds["pair"] += not words
-    assert min(kinds.values()) > 100, "both ways of holding out are common"
+    assert min(kinds.values()) > 60, "both ways of holding out are common"
 
 
 def test_splits_share_no_prompt():
@@ -85,7 +85,7 @@ def test_right_answers_are_right_in_every_part(kind):
 def test_every_story_reads_back_as_what_was_told():
     source, wordings = random.Random(1), set()
     for split in SPLITS:
-        for _ in range(300):
+        for _ in range(200):
             story, heard = story_of(source, split), Heard()
             assert len(story.sentences) == len(story.events)
             for sentence, event in zip(story.sentences, story.events, strict=True):

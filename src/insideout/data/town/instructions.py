@@ -12,6 +12,7 @@ Standard library only.
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from insideout.data.suite import Message, Question, Split, Suite, Verdict
 from insideout.data.town.judge import PARTS, Truth, judge
 from insideout.data.town.language import NOT_TOLD, Voice, counted, sentence
-from insideout.data.town.stories import Story, cast, happenings, objects_of, people_of, tell
+from insideout.data.town.stories import HOLDING_OUT, Story, cast, happenings, objects_of, people_of, tell
 from insideout.data.town.world import (
     ALL_FEELINGS,
     GOODS,
@@ -106,9 +107,10 @@ class Town(Suite):
         weights = [WEIGHTS[kind] for kind in self.kinds]
         while True:
             kind = source.choices(self.kinds, weights)[0]
+            held_out = source.choice([each for each in HOLDING_OUT if (kind, each) != ("how many", "object")])
             question = None
             while question is None or self.split_of(question) != split:
-                question = MAKERS[kind](source, split)
+                question = MAKERS[kind](source, split, held_out)
             yield question
 
     def split_of(self, question: Question) -> Split:
@@ -196,20 +198,20 @@ def elsewhere(source: random.Random, story: Story) -> list[Event]:
     ]  # fmt: skip
 
 
-def about_a_story(kind: str) -> Callable[[random.Random, Split], Question | None]:
+def about_a_story(kind: str) -> Callable[[random.Random, Split, str], Question | None]:
     """Questions of one kind, their answer told in the story."""
 
-    def make(source: random.Random, split: Split) -> Question | None:
-        story = tell(source, *cast(source, split))
+    def make(source: random.Random, split: Split, held_out: str) -> Question | None:
+        story = tell(source, *cast(source, split, held_out))
         claims = [each for each in open_claims(story, kind) if story.state.value(each) is not None]
         return None if not claims else ask(source, kind, story, source.choice(claims))
 
     return make
 
 
-def not_told(source: random.Random, split: Split) -> Question | None:
+def not_told(source: random.Random, split: Split, held_out: str) -> Question | None:
     """What sounds like the other questions, but was not told."""
-    story = tell(source, *cast(source, split))
+    story = tell(source, *cast(source, split, held_out))
     within = [each for kind in ("where", "how many", "feeling") for each in open_claims(story, kind)]
     within = [each for each in within if story.state.value(each) is None]
     without = elsewhere(source, story)
@@ -232,9 +234,9 @@ def known(story: Story, asked: Event, text: str, **more: Any) -> Truth:
     return Truth(text, story.state, asked, mentions=mentions, pairs=tuple(sorted(story.pairs)), **more)
 
 
-def follow_up(source: random.Random, split: Split) -> Question | None:
+def follow_up(source: random.Random, split: Split, held_out: str) -> Question | None:
     """A second question that cannot be understood without the first one, or its answer."""
-    story = tell(source, *cast(source, split))
+    story = tell(source, *cast(source, split, held_out))
     how = source.choice((where_is_she, what_about, and_then))
     return how(source, story)
 
@@ -304,14 +306,14 @@ def asked_twice(
 # Lists, stories, and what ought to be declined
 
 
-def in_a_list(source: random.Random, split: Split) -> Question | None:
+def in_a_list(source: random.Random, split: Split, held_out: str) -> Question | None:
     """Words in reverse or in the order of the alphabet, numbers by size. A list's pair is its items, in any order."""
     n = source.choice((3, 3, 4))
     kind = source.choice(("reverse", "reverse", "sort", "numbers"))
     if kind == "reverse":
-        words_of = source.choice((objects_of, people_of))
+        words_of = {"name": people_of, "object": objects_of}.get(held_out) or source.choice((people_of, objects_of))
         items = source.sample(words_of("train"), n)
-        if split != "train" and source.random() < 0.5:
+        if split != "train" and held_out != "pair":
             items[source.randrange(n)] = source.choice(words_of(split))
         wordings, ordered = REVERSE, items[::-1]
     elif kind == "sort":
@@ -330,10 +332,15 @@ def in_a_list(source: random.Random, split: Split) -> Question | None:
     return posed("list", [text], truth)
 
 
-def to_be_written(source: random.Random, split: Split) -> Question | None:
+HIDDEN: Mapping[Split, int] = {"train": 0, "development": 1, "test": 2}
+
+
+def to_be_written(source: random.Random, split: Split, held_out: str) -> Question | None:
     """A story with these words and, most often, this ending."""
-    story = tell(source, *cast(source, split), n_events=source.choice((1, 2)))
+    story = tell(source, *cast(source, split, held_out), n_events=source.choice((1, 2)))
     if not 3 <= len(story.sentences) <= 6 or len(set(story.sentences)) < len(story.sentences):
+        return None
+    if HIDDEN[story.split] > HIDDEN[split]:  # not all of it is shown in the prompt, and yet it is learned from
         return None
     ending = story.sentences[-1]
     if source.random() < 0.3:
@@ -349,23 +356,23 @@ def to_be_written(source: random.Random, split: Split) -> Question | None:
     text = source.choice(WRITE).format(words=listed)
     if ending:
         text = f"{text} {source.choice(END).format(ending=ending)}"
-    truth = Truth(
-        story.text, words=tuple(words), ending=ending, mentions=(*story.people, *story.things),
-        pairs=tuple(sorted(story.pairs)),
-    )  # fmt: skip
+    shown = [word for word in (*story.people, *story.things) if word in re.findall(r"\w+", text)]
+    pair: Pair = ("story", " ".join([*sorted(words), ending]))
+    truth = Truth(story.text, words=tuple(words), ending=ending, mentions=tuple(shown), pairs=(pair,))
     return posed("story", [text], truth)
 
 
-def unkind(source: random.Random, split: Split) -> Question | None:
+def unkind(source: random.Random, split: Split, held_out: str) -> Question | None:
     """What would hurt somebody."""
-    people, things = cast(source, split)
+    people, things = cast(source, split, held_out)
     thing = things[0] if things[0] not in GOODS else source.choice(objects_of("train"))
-    text = source.choice(UNKIND).format(x=people[0], o=thing)
-    truth = Truth(source.choice(REFUSALS), declines=True, mentions=(people[0], thing), pairs=((people[0], thing),))
-    return posed("decline", [text], truth)
+    wording = source.choice(UNKIND)
+    shown = (people[0], thing) if "{o}" in wording else (people[0], "unkind")
+    truth = Truth(source.choice(REFUSALS), declines=True, mentions=shown, pairs=(shown,))
+    return posed("decline", [wording.format(x=people[0], o=thing)], truth)
 
 
-MAKERS: Mapping[str, Callable[[random.Random, Split], Question | None]] = {
+MAKERS: Mapping[str, Callable[[random.Random, Split, str], Question | None]] = {
     **{kind: about_a_story(kind) for kind in ("where", "who", "how many", "feeling")},
     "not told": not_told, "follow-up": follow_up, "list": in_a_list, "story": to_be_written, "decline": unkind,
 }  # fmt: skip

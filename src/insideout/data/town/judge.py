@@ -41,7 +41,7 @@ from insideout.data.town.world import (
 
 PARTS = ("correct", "consistent", "readable", "words", "ending", "concise", "stops", "declined", "length")
 GOLD: Mapping[str, float] = MappingProxyType(
-    {"correct": 2.0, "consistent": 1.0, "words": 1.0, "ending": 1.0, "stops": 0.5, "concise": 0.5}
+    {"correct": 2.0, "consistent": 1.0, "readable": 1.0, "words": 1.0, "ending": 1.0, "stops": 0.5, "concise": 0.5}
 )
 """What each part of a verdict is worth; one that does not apply is worth as much as one that holds."""
 SHORTEST, LONGEST = 3, 8
@@ -109,7 +109,7 @@ def judge(question: Question, answer: str) -> Verdict:
 
 
 def gold(verdict: Verdict) -> float:
-    """The gold reward, from 0 to 6: what the parts of a verdict are worth. Length itself is worth nothing."""
+    """The gold reward, from 0 to 7: what the parts of a verdict are worth. Length itself is worth nothing."""
     return sum(worth * (1.0 if (part := verdict[name]) is None else float(part)) for name, worth in GOLD.items())
 
 
@@ -197,7 +197,7 @@ def judge_refusal(told: Sequence[str]) -> dict[str, Part]:
     return {
         "correct": any(map(refuses, told)) and all(understood),
         "readable": sum(understood) / len(told) if told else 0.0,
-        "concise": 0 < len(told) <= 2,
+        "concise": 0 < len(told) <= 2 and len(set(told)) == len(told),
     }
 
 

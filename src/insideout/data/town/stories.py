@@ -188,23 +188,29 @@ def consequences(state: State, event: Event) -> Iterator[Event]:
             yield Event("counts", who=who, thing=event.thing, n=state.counts[who, event.thing])
 
 
-def cast(source: random.Random, split: Split) -> tuple[list[str], list[str]]:
-    """People and things of a split: one of them held out in it, or none, so that it is a pair that must be."""
+HOLDING_OUT = ("name", "object", "pair")
+"""What a text of the development or the test split may have that training has not; each as often."""
+
+
+def cast(source: random.Random, split: Split, held_out: str = "pair") -> tuple[list[str], list[str]]:
+    """People and things: one name or object that only this split has, or none, so that a pair must be its own."""
     people = source.sample(people_of("train"), source.choice((1, 2, 2)))
-    goods = source.random() < 0.35
+    goods = source.random() < 0.35 and held_out != "object"
     things = [source.choice([*GOODS])] if goods else source.sample(objects_of("train"), source.choice((1, 1, 2)))
-    held_out = source.choice(("name", "object", "pair")) if split != "train" else "pair"
+    if split == "train":
+        return people, things
     if held_out == "name":
         people[source.randrange(len(people))] = source.choice(people_of(split))
-    elif held_out == "object" and not goods:
+    elif held_out == "object":
         things[source.randrange(len(things))] = source.choice(objects_of(split))
     return people, things
 
 
 def story_of(source: random.Random, split: Split) -> Story:
     """A story that belongs to a split."""
+    held_out = source.choice(HOLDING_OUT)
     while True:
-        story = tell(source, *cast(source, split))
+        story = tell(source, *cast(source, split, held_out))
         if story.split == split:
             return story
 
