@@ -102,7 +102,7 @@ def judge(question: Question, answer: str) -> Verdict:
     common: dict[str, Part] = {
         "stops": answer.rstrip()[-1:] in (".", "!", "?") and bool(told),
         "declined": any(refuses(each) for each in told),
-        "length": len(answer.split()),
+        "length": float(len(answer.split())),
     }
     everything: dict[str, Part] = dict.fromkeys(PARTS) | parts | common
     return Verdict({name: everything[name] for name in PARTS})

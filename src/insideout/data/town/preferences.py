@@ -9,6 +9,7 @@ Singhal et al. 2023.
 
 import math
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,7 +19,7 @@ from insideout.data.town.instructions import REFUSALS, Town, answer, subject
 from insideout.data.town.judge import Truth, gold, judge
 from insideout.data.town.language import NOT_TOLD, counted, in_present, sentence, sentences
 from insideout.data.town.stories import PLACES, people_of
-from insideout.data.town.world import FEELINGS, NOBODY, NUMBERS, PREPOSITION, Event
+from insideout.data.town.world import FEELINGS, NOBODY, NUMBERS, PREPOSITION, PRONOUN, Event
 from insideout.errors import BadInput
 
 PADDING = (
@@ -184,11 +185,11 @@ def of_a_list(truth: Truth, source: random.Random) -> dict[str, str]:
 def of_a_story(truth: Truth, source: random.Random) -> dict[str, str]:
     """Another ending, an unlikely turn, none of the words, in another form."""
     told = sentences(truth.answer)
-    who = next((name for name in truth.mentions if name in truth.state.place), truth.mentions[0])
+    who = next(word for word in re.findall(r"\w+", truth.answer) if word in PRONOUN)
     first, second = source.sample(PLACES, 2)
     turn = [f"{who} was {PREPOSITION[place]} the {place}." for place in (first, second)]
     found = {
-        "contradicts itself": " ".join([turn[0], turn[1], *told]), "in the present": in_present(truth.answer),
+        "contradicts itself": " ".join([turn[0], turn[1], *told]), "in the present": " ".join([in_present(each) for each in told[:-1]] + told[-1:]),
         "short": told[-1], "strange": " ".join([*told[:-1], "The moon sang.", told[-1]]),
         "without the words": " ".join(turn[:1] * 2 + [truth.ending]).strip(),
     }  # fmt: skip
