@@ -34,6 +34,8 @@ from insideout.data.town.world import (
 )
 from insideout.errors import BadInput
 
+__all__ = ["Town"]
+
 ASKED = {
     "where": ("Where is {x}?", "Where is {x} now?", "Tell me where {x} is.", "Can you tell me where {x} is?",
               "Help me find {x}. Where is {o}?"),
@@ -315,15 +317,18 @@ def in_a_list(source: random.Random, split: Split, held_out: str) -> Question | 
         items = source.sample(words_of("train"), n)
         if split != "train" and held_out != "pair":
             items[source.randrange(n)] = source.choice(words_of(split))
-        wordings, ordered = REVERSE, items[::-1]
+        wordings, ordered = list(REVERSE), items[::-1]
     elif kind == "sort":
         items = source.sample(source.choice(([*GOODS], sorted(ALL_FEELINGS))), n)
-        wordings, ordered = SORT, sorted(items)
+        wordings, ordered = list(SORT), sorted(items)
     else:
         numbers = source.sample(range(1, 21), n)
         rising = source.random() < 0.5
         items = [str(each) for each in numbers]
-        wordings, ordered = (RISING, FALLING)[not rising], [str(each) for each in sorted(numbers, reverse=not rising)]
+        wordings, ordered = (
+            list(RISING if rising else FALLING),
+            [str(each) for each in sorted(numbers, reverse=not rising)],
+        )
     if ordered == items:
         return None
     text = source.choice(wordings).format(items=", ".join(items))

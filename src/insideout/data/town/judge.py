@@ -39,6 +39,8 @@ from insideout.data.town.world import (
     Value,
 )
 
+__all__ = ["GOLD", "PARTS", "Truth", "gold", "judge"]
+
 PARTS = ("correct", "consistent", "readable", "words", "ending", "concise", "stops", "declined", "length")
 GOLD: Mapping[str, float] = MappingProxyType(
     {"correct": 2.0, "consistent": 1.0, "readable": 1.0, "words": 1.0, "ending": 1.0, "stops": 0.5, "concise": 0.5}

@@ -22,6 +22,8 @@ from insideout.data.town.stories import PLACES, people_of
 from insideout.data.town.world import FEELINGS, NOBODY, NUMBERS, PREPOSITION, PRONOUN, Event
 from insideout.errors import BadInput
 
+__all__ = ["Annotator", "Preference", "ceiling", "prefer", "preferences", "responses"]
+
 PADDING = (
     "That is a good question.",
     "Thank you for asking.",
@@ -80,7 +82,8 @@ def preferences(
         written = responses(question, source)
         one = source.choice([*written.values(), *[question.truth.answer] * len(written)])
         other = source.choice([text for text in written.values() if text != one])
-        yield prefer(question, *source.sample([one, other], 2), asked, source)
+        first, second = source.sample([one, other], 2)
+        yield prefer(question, first, second, asked, source)
 
 
 def prefer(question: Question, one: str, other: str, annotator: Annotator, source: random.Random) -> Preference:
@@ -188,8 +191,9 @@ def of_a_story(truth: Truth, source: random.Random) -> dict[str, str]:
     who = next(word for word in re.findall(r"\w+", truth.answer) if word in PRONOUN)
     first, second = source.sample(PLACES, 2)
     turn = [f"{who} was {PREPOSITION[place]} the {place}." for place in (first, second)]
+    present = " ".join([*map(in_present, told[:-1]), told[-1]])  # but for the ending that was asked for
     found = {
-        "contradicts itself": " ".join([turn[0], turn[1], *told]), "in the present": " ".join([in_present(each) for each in told[:-1]] + told[-1:]),
+        "contradicts itself": " ".join([turn[0], turn[1], *told]), "in the present": present,
         "short": told[-1], "strange": " ".join([*told[:-1], "The moon sang.", told[-1]]),
         "without the words": " ".join(turn[:1] * 2 + [truth.ending]).strip(),
     }  # fmt: skip

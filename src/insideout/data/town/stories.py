@@ -31,6 +31,8 @@ from insideout.data.town.world import (
     split_of,
 )
 
+__all__ = ["Story", "stories", "tell"]
+
 PLACES = tuple(PREPOSITION)
 LARGEST = 6
 """Of how many goods a story begins with."""

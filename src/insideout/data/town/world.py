@@ -18,6 +18,8 @@ from functools import cache
 
 from insideout.data.suite import Split
 
+__all__ = ["Event", "Impossible", "State"]
+
 SHE = {
     "train": "Anna Clara Dora Ella Emma Fiona Greta Hanna Ida Julia Kate Laura Lena Maria Nina Nora Olga Paula Rita "
     "Sara",
