@@ -325,10 +325,8 @@ def in_a_list(source: random.Random, split: Split, held_out: str) -> Question | 
         numbers = source.sample(range(1, 21), n)
         rising = source.random() < 0.5
         items = [str(each) for each in numbers]
-        wordings, ordered = (
-            list(RISING if rising else FALLING),
-            [str(each) for each in sorted(numbers, reverse=not rising)],
-        )
+        wordings = list(RISING if rising else FALLING)
+        ordered = [str(each) for each in sorted(numbers, reverse=not rising)]
     if ordered == items:
         return None
     text = source.choice(wordings).format(items=", ".join(items))
