@@ -219,6 +219,8 @@ def copied(x: Any) -> Any:
     """A copy of all that a call could change; `copy.deepcopy` alone takes long for many rows of numbers."""
     if type(x) is list:
         return x[:] if set(map(type, x)) <= {float, int, NoneType} else [copied(each) for each in x]
+    if type(x) is dict:
+        return {name: copied(each) for name, each in x.items()}
     return x if type(x) in (float, int, str) else copy.deepcopy(x)
 
 

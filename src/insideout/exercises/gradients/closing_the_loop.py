@@ -1,34 +1,24 @@
-"""Exercises on training: the mean of gradients, the least loss without attention, and writing word by word.
+"""Exercises on training: the mean of gradients, the loop, and writing word by word.
 
 Practised in book/1-understanding-gradients/11_closing_the_loop.md; the module is insideout/gradients/model.py.
 Standard library only.
 """
 
 import random
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
-from itertools import combinations, pairwise
-from math import log
+from collections.abc import Callable, Sequence
 
-from insideout.exercises.catalogue import Exercise, Mistake
+from insideout.exercises.catalogue import Exercise
+from insideout.exercises.drawing import described, matrix, vector
 from insideout.gradients import Matrix
 
 Gradients = dict[str, Matrix]
-LogitsOf = Callable[[Sequence[int]], Matrix]
-
 
 # mean: a list of dicts of matrices -> their mean
 
 
-def draw_many(rng: random.Random) -> tuple[list[Gradients]]:
-    """The gradients of three sentences, two parameters each."""
-    shapes = {"attention.query": (2, 3), "lm_head": (3, 4)}
-    return (
-        [
-            {name: [[rng.gauss(0.0, 1.0) for _ in range(n)] for _ in range(m)] for name, (m, n) in shapes.items()}
-            for _ in range(3)
-        ],
-    )
+def draw_many(rng: random.Random, N: int, I: int, J: int) -> tuple[list[Gradients]]:
+    """The gradients of N sentences: two parameters of unlike shapes each."""
+    return ([{"attention.query": matrix(rng, I, I), "lm_head": matrix(rng, I, J)} for _ in range(N)],)
 
 
 def weighted(many: list[Gradients], weights: Sequence[float]) -> Gradients:
@@ -46,58 +36,167 @@ def mean_gradients(many: list[Gradients]) -> Gradients:
     return weighted(many, [1.0 / len(many)] * len(many))
 
 
-# bound: sentences -> the least mean loss from word and place alone
+def two_by_two(n: int) -> list[float]:
+    """The weights of ((a + b)/2 + c)/2 and so on."""
+    return [0.5 ** (n - max(i, 1)) for i in range(n)]
 
 
-def bound_by(key: Callable[[int, int], Hashable]) -> Callable[[list[list[int]]], float]:
-    """The least loss of a model that sees only `key(place, word)`."""
+mean = Exercise(
+    "gradients.closing_the_loop.mean", stars=1, minutes=6, reference=mean_gradients, draw=draw_many,
+    section="One loss, one gradient",
+)  # fmt: skip
+mean.mistake(
+    "This is the sum of the gradients: the loss is a mean, so divide by the number of sentences.",
+    lambda many: weighted(many, [1.0] * len(many)),
+)
+mean.mistake(
+    "`=` where `+=` is due: only the last sentence's gradient is left.",
+    lambda many: weighted(many, [0.0] * (len(many) - 1) + [1.0]),
+)
+mean.mistake(
+    "`=` where `+=` is due, and divided by the number of sentences: only the last one is left.",
+    lambda many: weighted(many, [0.0] * (len(many) - 1) + [1.0 / len(many)]),
+)
+mean.mistake(
+    "This is the gradient of the first sentence alone; the others count too.",
+    lambda many: weighted(many, [1.0] + [0.0] * (len(many) - 1)),
+)
+mean.mistake(
+    "The mean is taken two by two, so later sentences weigh more: add up all, then divide once.",
+    lambda many: weighted(many, two_by_two(len(many))),
+)
+mean.mistake(
+    "It is divided by 2, whatever the number of sentences: divide by len(many).",
+    lambda many: weighted(many, [0.5] * len(many)),
+)
+mean.mistake(
+    "The first sentence counts twice: begin with zeros, or with the first, and not with both.",
+    lambda many: weighted(many, [2.0 / len(many)] + [1.0 / len(many)] * (len(many) - 1)),
+)
+mean.mistake(
+    "The last sentence is left out.",
+    lambda many: weighted(many, [1.0 / len(many)] * (len(many) - 1) + [0.0]),
+)
+mean.mistake(
+    "It is divided by the number of parameters: divide by the number of sentences.",
+    lambda many: weighted(many, [1.0 / len(many[0])] * len(many)),
+)
+mean.mistake(
+    "It is divided by the number of rows of each matrix: divide by the number of sentences.",
+    lambda many: {
+        name: [[x / len(rows) for x in row] for row in rows]
+        for name, rows in weighted(many, [1.0] * len(many)).items()
+    },
+)
+mean.mistake(
+    "Only one parameter is there: go through all names.",
+    lambda many: dict(list(mean_gradients(many).items())[-1:]),
+)
 
-    def bound(sentences: list[list[int]]) -> float:
-        groups: defaultdict[Hashable, list[int]] = defaultdict(list)
-        for ids in sentences:
-            for place, (word, following) in enumerate(pairwise(ids)):
-                groups[key(place, word)].append(following)
-        costs = [-log(group.count(word) / len(group)) for group in groups.values() for word in group]
-        return sum(costs) / len(costs)
+# descend: loss_and_slopes, x, lr, goal, most -> (losses, x)
 
-    return bound
+LossAndSlopes = Callable[[list[float]], tuple[float, list[float]]]
+Descent = tuple[list[float], list[float]]
 
 
-smallest_loss = bound_by(lambda place, word: (place, word))
-by_word = bound_by(lambda place, word: word)
-by_place = bound_by(lambda place, word: place)
+def draw_bowl(rng: random.Random, N: int) -> tuple[LossAndSlopes, list[float], float, float, int]:
+    """A bowl that is steeper in some numbers than in others; the goal is met, missed, or met at once."""
+    steep, bottom = [rng.uniform(0.5, 2.0) for _ in range(N)], [rng.uniform(-1.0, 1.0) for _ in range(N)]
+
+    def bowl(x: list[float]) -> tuple[float, list[float]]:
+        terms = list(zip(steep, x, bottom, strict=True))
+        return sum(a * (y - b) ** 2 for a, y, b in terms), [2 * a * (y - b) for a, y, b in terms]
+
+    text = " + ".join(f"{a:.2g} (x{i} − {b:.2g})²" for i, (a, b) in enumerate(zip(steep, bottom, strict=True)))
+    x, lr, most = [b + rng.choice((-1.0, 1.0)) * rng.uniform(1.0, 2.0) for b in bottom], rng.uniform(0.05, 0.2), rng.randint(2, 6)
+    losses = descent(bowl, x, lr, 0.0, 9)[0]
+    after = rng.randint(1, most + 2)
+    return described(bowl, text + ", and its slopes"), x, lr, (losses[after - 1] + losses[after]) / 2, most
 
 
-def over_all_places(sentences: list[list[int]]) -> float:
-    length = len(sentences[0])
-    return smallest_loss(sentences) * (length - 1) / length
-
-
-def in_bits(sentences: list[list[int]]) -> float:
-    return smallest_loss(sentences) / log(2.0)
-
-
-def equally_likely(sentences: list[list[int]]) -> float:
-    """Each next word that occurs in a group counts as equally likely, however often it occurs."""
-    groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-    for ids in sentences:
-        for place in range(len(ids) - 1):
-            groups[place, ids[place]].append(ids[place + 1])
-    costs = [log(len(set(group))) for group in groups.values() for _ in group]
-    return sum(costs) / len(costs)
-
-
-def draw_sentences(rng: random.Random) -> tuple[list[list[int]]]:
-    """Five sentences of six words in which every catalogued mistake gives another number."""
-    answers = (smallest_loss, by_word, by_place, over_all_places, in_bits, equally_likely)
+def descent(
+    loss_and_slopes: LossAndSlopes, x: list[float], lr: float, goal: float, most: int, uphill: bool = False,
+    stale: bool = False, too_far: bool = False,
+) -> Descent:  # fmt: skip
+    losses: list[float] = []
+    first = loss_and_slopes(x)[1]
     while True:
-        sentences = [[rng.randrange(3) for _ in range(6)] for _ in range(5)]
-        values = [answer(sentences) for answer in answers]
-        if all(abs(a - b) > 1e-3 for a, b in combinations(values, 2)):
-            return (sentences,)
+        loss, slopes = loss_and_slopes(x)
+        losses.append(loss)
+        stop = loss < goal or len(losses) > most
+        if stop and not too_far:
+            return losses, x
+        x = [a - (-lr if uphill else lr) * s for a, s in zip(x, first if stale else slopes, strict=True)]
+        if stop:
+            return losses, x
 
 
+def of_the_end(change: Callable[[Descent, list[float]], Descent]) -> Callable[..., Descent]:
+    """The right descent, changed with the start at hand."""
+    return lambda f, x, lr, goal, most: change(descent(f, x, lr, goal, most), list(x))
+
+
+descend = Exercise(
+    "gradients.closing_the_loop.descend", stars=2, minutes=12, reference=descent, draw=draw_bowl,
+    edges=[
+        (described(lambda x: (x[0] ** 2, [2 * x[0]]), "x0², and its slope"), [3.0], 0.25, 100.0, 5),
+        (described(lambda x: (x[0] ** 2, [2 * x[0]]), "x0², and its slope"), [3.0], 0.25, 0.0, 0),
+        (described(lambda x: (x[0] ** 2, [2 * x[0]]), "x0², and its slope"), [4.0], 0.25, 4.0, 5),
+    ], section="The loop",
+)  # fmt: skip
+descend.mistake(
+    "The steps go uphill: the slope points to where the loss grows, so it is subtracted.",
+    lambda f, x, lr, goal, most: descent(f, x, lr, goal, most, uphill=True),
+)
+descend.mistake(
+    "The slopes are computed once, before the loop: each step needs those of where it starts.",
+    lambda f, x, lr, goal, most: descent(f, x, lr, goal, most, stale=True),
+)
+descend.mistake(
+    "One step is taken after the loss was below the goal or the steps were used up: look, then stop, then step.",
+    lambda f, x, lr, goal, most: descent(f, x, lr, goal, most, too_far=True),
+)
+descend.mistake(
+    "The goal is not looked at: no step is taken once the loss is below it.",
+    lambda f, x, lr, goal, most: descent(f, x, lr, -1.0, most),
+)
+descend.mistake(
+    "`most` is not looked at: at most so many steps are taken.",
+    lambda f, x, lr, goal, most: descent(f, x, lr, goal, most + 40),
+)
+descend.mistake(
+    "One step too few: `most` counts steps, and the losses are one more.",
+    lambda f, x, lr, goal, most: descent(f, x, lr, goal, max(most - 1, 0)),
+)
+descend.mistake(
+    "One step too many: `most` counts steps, not the looks before them.",
+    lambda f, x, lr, goal, most: descent(f, x, lr, goal, most + 1),
+)
+descend.mistake(
+    "The loss at the end is missing: after the last step, look once more.",
+    of_the_end(lambda right, x: (right[0][:-1], right[1])),
+)
+descend.mistake(
+    "The loss at the start is missing: look before the first step.", of_the_end(lambda right, x: (right[0][1:], right[1]))
+)
+descend.mistake("The start is returned: x must be where the steps ended.", of_the_end(lambda right, x: (right[0], x)))
+descend.mistake(
+    "Only the last loss is returned: keep a list of all.", of_the_end(lambda right, x: (right[0][-1], right[1]))  # type: ignore[arg-type, return-value]
+)
+descend.mistake("The two results have changed places.", of_the_end(lambda right, x: (right[1], right[0])))
+descend.mistake(
+    "The loop goes on while the loss is below the goal: it stops there.",
+    lambda f, x, lr, goal, most: (
+        descent(f, x, lr, -1.0, most) if f(x)[0] < goal else ([f(x)[0]], list(x))
+    ),
+)  # fmt: skip
+descend.mistake(
+    "The learning rate is not used: a step is lr times the slope.",
+    lambda f, x, lr, goal, most: descent(f, x, 1.0, goal, most),
+)
 # generate: logits_of, ids, n_tokens -> all ids
+
+LogitsOf = Callable[[Sequence[int]], Matrix]
 
 
 def write_on(logits_of: LogitsOf, ids: list[int], n_tokens: int) -> list[int]:
@@ -111,120 +210,68 @@ def likeliest(logits: Sequence[float]) -> int:
     return max(range(len(logits)), key=logits.__getitem__)
 
 
-def from_the_first_row(logits_of: LogitsOf, ids: list[int], n_tokens: int) -> list[int]:
-    return write_on(lambda context: logits_of(context)[:1], ids, n_tokens)
-
-
-def prompt_only(logits_of: LogitsOf, ids: list[int], n_tokens: int) -> list[int]:
-    return [*ids, *[likeliest(logits_of(ids)[-1])] * n_tokens]
-
-
-def newest_only(logits_of: LogitsOf, ids: list[int], n_tokens: int) -> list[int]:
-    return write_on(lambda context: logits_of(context[-1:]), ids, n_tokens)
-
-
-def new_tokens_only(logits_of: LogitsOf, ids: list[int], n_tokens: int) -> list[int]:
-    return write_on(logits_of, ids, n_tokens)[len(ids) :]
-
-
-def one_short(logits_of: LogitsOf, ids: list[int], n_tokens: int) -> list[int]:
-    return write_on(logits_of, ids, n_tokens - 1)
-
-
-def draw_model(rng: random.Random) -> tuple[LogitsOf, list[int], int]:
-    """A small made-up model, a prompt and a length, such that every catalogued mistake writes something else."""
-    answers = (write_on, from_the_first_row, prompt_only, newest_only, new_tokens_only, one_short)
-    while True:
-        logits_of, ids, n_tokens = made_up_model(rng), [rng.randrange(5) for _ in range(3)], 6
-        if all(a != b for a, b in combinations([answer(logits_of, ids, n_tokens) for answer in answers], 2)):
-            return logits_of, ids, n_tokens
-
-
-def made_up_model(rng: random.Random) -> LogitsOf:
-    """Row t adds up a row of numbers for each token so far, older ones counting less."""
-    table = [[rng.gauss(0.0, 1.0) for _ in range(5)] for _ in range(5)]
+def draw_model(rng: random.Random, T: int, V: int = 3) -> tuple[LogitsOf, list[int], int]:
+    """A made-up model whose logits depend on all tokens so far, older ones counting less; a prompt and a length."""
+    table = [vector(rng, V, 2.0) for _ in range(V)]
 
     def logits_of(ids: Sequence[int]) -> Matrix:
-        logits, row = [], [0.0] * 5
+        logits, row = [], [0.1 * j for j in range(V)]
         for token in ids:
             row = [0.7 * old + new for old, new in zip(row, table[token], strict=True)]
             logits.append(row)
         return logits
 
-    return logits_of
+    return described(logits_of, f"a model of {V} words"), [rng.randrange(V) for _ in range(T)], rng.randint(2, 7)
 
 
-exercises: list[Exercise] = [
-    Exercise(
-        id="gradients.closing_the_loop.mean",
-        difficulty=1,
-        minutes=6,
-        reference=mean_gradients,
-        draw=draw_many,
-        tolerance=1e-9,
-        hints=[
-            "The gradient of a mean is the mean of the gradients: add up all sentences, then divide once.",
-            "zip(*(gradients[name] for gradients in many)) walks through the same row of every sentence.",
-        ],
-        mistakes=[
-            Mistake(
-                "This is the sum of the gradients: the loss is a mean, so divide by the number of sentences.",
-                lambda many: weighted(many, [1.0] * len(many)),
-            ),
-            Mistake(
-                "`=` where `+=` is due: only the last sentence's gradient is left.",
-                lambda many: weighted(many, [0.0] * (len(many) - 1) + [1.0]),
-            ),
-            Mistake(
-                "This is the gradient of the first sentence alone; the others count too.",
-                lambda many: weighted(many, [1.0] + [0.0] * (len(many) - 1)),
-            ),
-            Mistake(
-                "The mean is taken two by two, so later sentences weigh more: add up all, then divide once.",
-                lambda many: weighted(many, [0.25, 0.25, 0.5]),
-            ),
-        ],
-    ),
-    Exercise(
-        id="gradients.closing_the_loop.bound",
-        difficulty=3,
-        minutes=20,
-        reference=smallest_loss,
-        draw=draw_sentences,
-        tolerance=1e-9,
-        hints=[
-            "Predictions that look the same to the model, with equal place and equal word, get the same distribution. "
-            "Group them. The best distribution of a group is the share of each next word in it.",
-            "A next word with a share q in its group costs −ln q each time it comes up. Average over all predictions.",
-        ],
-        mistakes=[
-            Mistake("The place is left out: the same word at another place may be told apart.", by_word),
-            Mistake("The word is left out: two words at the same place are told apart.", by_place),
-            Mistake("The mean runs over all places: the last place of a sentence predicts nothing.", over_all_places),
-            Mistake("This is in bits: the loss is in nats, so take the natural logarithm.", in_bits),
-            Mistake(
-                "Every next word of a group counts as equally likely: use the share with which each one comes up.",
-                equally_likely,
-            ),
-        ],
-    ),
-    Exercise(
-        id="gradients.closing_the_loop.generate",
-        difficulty=2,
-        minutes=10,
-        reference=write_on,
-        draw=draw_model,
-        tolerance=0.0,
-        hints=[
-            "Which row of the logits speaks about the token after the last one?",
-            "The new token is part of the context for the next one.",
-        ],
-        mistakes=[
-            Mistake("The first row of the logits is used: it predicts the second token.", from_the_first_row),
-            Mistake("The context does not grow: every new token is predicted from the prompt alone.", prompt_only),
-            Mistake("Only the newest token is fed back: the model must see all tokens so far.", newest_only),
-            Mistake("Only the new tokens are returned: the given ones come first.", new_tokens_only),
-            Mistake("One token is missing: append n_tokens of them.", one_short),
-        ],
-    ),
-]
+generate = Exercise(
+    "gradients.closing_the_loop.generate", stars=2, minutes=10, reference=write_on, draw=draw_model, tolerance=0,
+    edges=[lambda rng: (*draw_model(rng, 3, 4)[:2], 0), lambda rng: (*draw_model(rng, 1, 5)[:2], 1)],
+    section="It writes",
+)  # fmt: skip
+generate.mistake(
+    "The first row of the logits is used: it predicts the second token.",
+    lambda logits_of, ids, n: write_on(lambda context: logits_of(context)[:1], ids, n),
+)
+generate.mistake(
+    "The last row but one is used: it predicts the token that is there already.",
+    lambda logits_of, ids, n: write_on(lambda context: logits_of(context)[-2:][:1], ids, n),
+)
+generate.mistake(
+    "The context does not grow: every new token is predicted from the prompt alone.",
+    lambda logits_of, ids, n: [*ids, *[likeliest(logits_of(ids)[-1])] * n],
+)
+generate.mistake(
+    "Only the newest token is fed back: the model must see all tokens so far.",
+    lambda logits_of, ids, n: write_on(lambda context: logits_of(context[-1:]), ids, n),
+)
+generate.mistake(
+    "Only the new tokens are returned: the given ones come first.",
+    lambda logits_of, ids, n: write_on(logits_of, ids, n)[len(ids) :],
+)
+generate.mistake("One token is missing: append n_tokens of them.", lambda logits_of, ids, n: write_on(logits_of, ids, n - 1))
+generate.mistake("One token too many: append n_tokens of them.", lambda logits_of, ids, n: write_on(logits_of, ids, n + 1))
+generate.mistake(
+    "n_tokens is taken for the length of the whole: so many are added to the given ones.",
+    lambda logits_of, ids, n: write_on(logits_of, ids, max(0, n - len(ids))),
+)
+generate.mistake(
+    "The least likely token is taken: the largest logit is the likeliest.",
+    lambda logits_of, ids, n: write_on(lambda context: [[-x for x in row] for row in logits_of(context)], ids, n),
+)
+generate.mistake(
+    "The largest logit itself is appended: its place in the row is the id.",
+    lambda logits_of, ids, n: [*ids, *(max(logits_of([*ids, *write_on(logits_of, ids, n)[len(ids) :]][: len(ids) + i])[-1]) for i in range(n))],
+)
+generate.mistake(
+    "The new tokens stand in front: they follow the given ones.",
+    lambda logits_of, ids, n: write_on(logits_of, ids, n)[len(ids) :] + list(ids),
+)
+generate.mistake(
+    "The likeliest token of all rows is taken: only the last row speaks about the next token.",
+    lambda logits_of, ids, n: write_on(lambda context: [max(logits_of(context), key=max)], ids, n),
+)
+generate.mistake(
+    "The ids are counted from 1: the first place of the row is id 0.",
+    lambda logits_of, ids, n: [*ids, *(token + 1 for token in write_on(logits_of, ids, n)[len(ids) :])],
+)
