@@ -130,8 +130,10 @@ ANSWERS["gradients.introduction.floor"] = {
     RIGHT: [
         floor_of,
         lambda s: np.mean([-np.log(v.count(w) / len(v)) for v in grouped(s).values() for w in v]),
-        lambda s: sum(math.log(len(v)) - math.log(v.count(w)) for v in grouped(s).values() for w in v)
-        / sum(len(ids) - 1 for ids in s),
+        lambda s: (
+            sum(math.log(len(v)) - math.log(v.count(w)) for v in grouped(s).values() for w in v)
+            / sum(len(ids) - 1 for ids in s)
+        ),
         lambda s: abs(floor_of(s)),
     ],
     WRONG: [
@@ -139,15 +141,19 @@ ANSWERS["gradients.introduction.floor"] = {
         lambda s: sum(entropy(v) for v in grouped(s).values()),
         lambda s: max(entropy(v) for v in grouped(s).values()),
         lambda s: math.exp(floor_of(s)),
-        lambda s: -math.log(sum(v.count(w) / len(v) for v in grouped(s).values() for w in v) / len(s) / (len(s[0]) - 1)),
+        lambda s: (
+            -math.log(sum(v.count(w) / len(v) for v in grouped(s).values() for w in v) / len(s) / (len(s[0]) - 1))
+        ),
         lambda s: sum(len(v) * math.log(len(v)) for v in grouped(s).values()) / len(s) / (len(s[0]) - 1),
         lambda s: sum(math.log(len(set(v))) for v in grouped(s).values()) / len(grouped(s)),
         lambda s: floor_of([ids[:-1] for ids in s]) if len(s[0]) > 2 else 0.0,
         lambda s: floor_of(s) * len(s),
         lambda s: floor_of(s[:1]),
         lambda s: sum(len(v) * entropy(v) for v in grouped(s).values()) / len(s),
-        lambda s: sum(len(v) * entropy(v) for v in grouped(s).values() if len(v) > 1)
-        / max(1, sum(len(v) for v in grouped(s).values() if len(v) > 1)),
+        lambda s: (
+            sum(len(v) * entropy(v) for v in grouped(s).values() if len(v) > 1)
+            / max(1, sum(len(v) for v in grouped(s).values() if len(v) > 1))
+        ),
         lambda s: sum(len(v) * entropy(v) for v in grouped(s).values()) / len({w for ids in s for w in ids}),
         lambda s: math.log(len({w for ids in s for w in ids})),
         lambda s: entropy([w for ids in s for w in ids]),
@@ -190,8 +196,12 @@ ANSWERS["gradients.tokens_and_embeddings.matmul"] = {
         lambda a, b: [[sum(x * y for x, y in zip(row, column)) for column in b] for row in a],  # noqa: B905
         lambda a, b: [sum(x * y for x, y in zip(row, col)) for col in zip(*b) for row in a],  # noqa: B905
         lambda a, b: [x for row in mm(a, b) for x in row],
-        lambda a, b: [[sum(a[i][k] * b[k][j] for k in range(len(a[0]))) for j in range(len(a[0]))] for i in range(len(a))],
-        lambda a, b: [[sum(a[i][k] * b[k][j] for k in range(len(b[0]))) for j in range(len(b[0]))] for i in range(len(a))],
+        lambda a, b: [
+            [sum(a[i][k] * b[k][j] for k in range(len(a[0]))) for j in range(len(a[0]))] for i in range(len(a))
+        ],
+        lambda a, b: [
+            [sum(a[i][k] * b[k][j] for k in range(len(b[0]))) for j in range(len(b[0]))] for i in range(len(a))
+        ],
         lambda a, b: [[sum(a[i][k] * b[k][j] for k in range(len(b))) for j in range(len(b))] for i in range(len(a))],
         lambda a, b: [[sum(a[i][k] * b[k][i] for k in range(len(b))) for j in range(len(b[0]))] for i in range(len(a))],
         lambda a, b: [[round(x, 6) for x in row] for row in mm(a, b)],
@@ -253,9 +263,7 @@ ANSWERS["gradients.tokens_and_embeddings.embed"] = {
         lambda ids, e, pos: np.array(e)[ids] + np.array(pos)[: len(ids)],
         lambda ids, e, pos: [[a + b for a, b in zip(e[i], row, strict=True)] for i, row in zip(ids, pos, strict=False)],
         lambda ids, e, pos: [np.add(e[i], pos[t]) for t, i in enumerate(ids)],
-        lambda ids, e, pos: (
-            np.eye(len(e))[ids] @ np.array(e) + np.eye(len(pos))[range(len(ids))] @ np.array(pos)
-        ),
+        lambda ids, e, pos: np.eye(len(e))[ids] @ np.array(e) + np.eye(len(pos))[range(len(ids))] @ np.array(pos),
     ],
     WRONG: [
         changing,
@@ -282,7 +290,9 @@ ANSWERS["gradients.tokens_and_embeddings.embed"] = {
 ANSWERS["gradients.queries_keys_values.linear"] = {
     RIGHT: [
         lambda x, w, b: np.array(x) @ np.array(w) + np.array(b),
-        lambda x, w, b: [[sum(xi * wi[j] for xi, wi in zip(row, w, strict=True)) + b[j] for j in range(len(b))] for row in x],
+        lambda x, w, b: [
+            [sum(xi * wi[j] for xi, wi in zip(row, w, strict=True)) + b[j] for j in range(len(b))] for row in x
+        ],
         lambda x, w, b: mm([[*row, 1.0] for row in x], [*w, b]),
         lambda x, w, b: [tuple(y + c for y, c in zip(row, b, strict=True)) for row in mm(x, w)],
     ],
@@ -413,7 +423,9 @@ def clipped(s):
 ANSWERS["gradients.attention.softmax"] = {
     RIGHT: [
         npsoft,
-        lambda s: [[1 / sum(math.exp(min(y - x, 700)) for y in row) if max(row) - x < 700 else 0.0 for x in row] for row in s],
+        lambda s: [
+            [1 / sum(math.exp(min(y - x, 700)) for y in row) if max(row) - x < 700 else 0.0 for x in row] for row in s
+        ],
         lambda s: [soft(row) for row in s],
         lambda s: np.exp(np.array(s) - np.logaddexp.reduce(np.array(s), axis=-1, keepdims=True)),
     ],
@@ -448,7 +460,10 @@ ANSWERS["gradients.attention.head"] = {
     RIGHT: [
         H,
         lambda q, k, v: [
-            mm([soft([sum(a * b for a, b in zip(q[t], k[s], strict=True)) / len(q[t]) ** 0.5 for s in range(t + 1)])], v[: t + 1])[0]
+            mm(
+                [soft([sum(a * b for a, b in zip(q[t], k[s], strict=True)) / len(q[t]) ** 0.5 for s in range(t + 1)])],
+                v[: t + 1],
+            )[0]
             for t in range(len(q))
         ],
         lambda q, k, v: H(q, k, v, mask=lambda s: s + np.triu(np.full(s.shape, -1e9), 1)),
@@ -559,8 +574,14 @@ ANSWERS["gradients.multi_head_attention.attention"] = {
             for i, each in enumerate(zip(cut(q, h), cut(k, h), cut(v, h), strict=True))
         ),
         lambda q, k, v, w, h: A(q, k, v, w, h).tolist(),
-        lambda q, k, v, w, h: A(np.array(q) / (len(w) / h) ** 0.5, k, v, w, h,
-                                lambda a, b, c: H(a, b, c, scores=lambda a, b: np.array(a) @ np.array(b).T)),
+        lambda q, k, v, w, h: A(
+            np.array(q) / (len(w) / h) ** 0.5,
+            k,
+            v,
+            w,
+            h,
+            lambda a, b, c: H(a, b, c, scores=lambda a, b: np.array(a) @ np.array(b).T),
+        ),
     ],
     WRONG: [
         lambda q, k, v, w, h: A(np.array(q) / h**0.5, k, v, w, h),
@@ -573,7 +594,9 @@ ANSWERS["gradients.multi_head_attention.attention"] = {
         lambda q, k, v, w, h: A(q, k, v, w, h, merge=lambda z: np.array(z).reshape(len(q), -1)),
         lambda q, k, v, w, h: A(q, k, v, w, h, merge=lambda z: np.array(z).transpose(1, 2, 0).reshape(len(q), -1)),
         lambda q, k, v, w, h: A(q, k, v, w, h, split=lambda x, h: np.array(x).reshape(h, len(x), -1)),
-        lambda q, k, v, w, h: A(q, k, v, w, h, split=lambda x, h: np.array(x).reshape(len(x), -1, h).transpose(2, 0, 1)),
+        lambda q, k, v, w, h: A(
+            q, k, v, w, h, split=lambda x, h: np.array(x).reshape(len(x), -1, h).transpose(2, 0, 1)
+        ),
         lambda q, k, v, w, h: A(k, q, v, w, h),
         lambda q, k, v, w, h: A(q, k, k, w, h),
         lambda q, k, v, w, h: A(q, k, v, w, h, lambda a, b, c: H(a, b, c, weigh=lambda s: npsoft(s).T)),
@@ -625,8 +648,11 @@ ANSWERS["gradients.feed_forward.slope"] = {
         over(lambda x: Phi(x) + x * phi(x)),
         lambda h: Phis(np.array(h)) + np.array(h) * phis(np.array(h)),
         over(lambda x: 0.5 * math.erfc(-x / 2**0.5) + x * phi(x)),
-        over(lambda x: ((x + 1e-4) * Phi(x + 1e-4) - (x - 1e-4) * Phi(x - 1e-4)) / 2e-4
-             - 1e-8 / 6 * (x * (x * x - 4) * phi(x))),
+        over(
+            lambda x: (
+                ((x + 1e-4) * Phi(x + 1e-4) - (x - 1e-4) * Phi(x - 1e-4)) / 2e-4 - 1e-8 / 6 * (x * (x * x - 4) * phi(x))
+            )
+        ),
     ],
     WRONG: [
         over(Phi),
@@ -658,7 +684,10 @@ ANSWERS["gradients.feed_forward.collapse"] = {
     RIGHT: [
         lambda u, b1, d, b2: (mm(u, d), B(b1, d, b2)),
         lambda u, b1, d, b2: [np.array(u) @ np.array(d), np.array(b1) @ np.array(d) + np.array(b2)],
-        lambda u, b1, d, b2: (mm(u, d), [sum(x * row[j] for x, row in zip(b1, d, strict=True)) + b2[j] for j in range(len(b2))]),
+        lambda u, b1, d, b2: (
+            mm(u, d),
+            [sum(x * row[j] for x, row in zip(b1, d, strict=True)) + b2[j] for j in range(len(b2))],
+        ),
         lambda u, b1, d, b2: (tr(mm(tr(d), tr(u))), tuple(B(b1, d, b2))),
     ],
     WRONG: [
@@ -692,8 +721,10 @@ def N(x, e, ddof=0, axis=-1, mean=True):
 ANSWERS["gradients.residuals_and_layer_norm.normalise"] = {
     RIGHT: [
         N,
-        lambda x, e: [[(v - sum(r) / len(r)) * (sum(u * u for u in r) / len(r) - (sum(r) / len(r)) ** 2 + e) ** -0.5
-                       for v in r] for r in x],
+        lambda x, e: [
+            [(v - sum(r) / len(r)) * (sum(u * u for u in r) / len(r) - (sum(r) / len(r)) ** 2 + e) ** -0.5 for v in r]
+            for r in x
+        ],
         lambda x, e: N(x, e).tolist(),
         lambda x, e: g.layer_norm(x, [1.0] * len(x[0]), [0.0] * len(x[0]), e)[0],
     ],
@@ -827,8 +858,15 @@ ANSWERS["gradients.loss.logprobs"] = {
     RIGHT: [
         lsm,
         lambda z: [[x - max(r) - math.log(sum(math.exp(y - max(r)) for y in r)) for x in r] for r in z],
-        lambda z: [[-math.log(sum(math.exp(y - x) for y in r)) if max(r) - x < 700
-                    else x - max(r) - math.log(sum(math.exp(y - max(r)) for y in r)) for x in r] for r in z],
+        lambda z: [
+            [
+                -math.log(sum(math.exp(y - x) for y in r))
+                if max(r) - x < 700
+                else x - max(r) - math.log(sum(math.exp(y - max(r)) for y in r))
+                for x in r
+            ]
+            for r in z
+        ],
         lambda z: lsm(z).tolist(),
     ],
     WRONG: [
@@ -848,8 +886,11 @@ ANSWERS["gradients.loss.logprobs"] = {
         lambda z: np.array(z) - np.mean(z, -1, keepdims=True),
         lambda z: np.array(z) - np.sum(z, -1, keepdims=True),
         lambda z: lsm(z) - np.array(z).max(-1, keepdims=True),
-        lambda z: np.array(z) - np.max(z, -1, keepdims=True) + np.log(
-            np.exp(np.array(z) - np.max(z, -1, keepdims=True)).sum(-1, keepdims=True)),
+        lambda z: (
+            np.array(z)
+            - np.max(z, -1, keepdims=True)
+            + np.log(np.exp(np.array(z) - np.max(z, -1, keepdims=True)).sum(-1, keepdims=True))
+        ),
         lambda z: lsm(z).max(-1),
         lambda z: np.log(npsoft(np.clip(z, -50, 50))),
     ],
@@ -865,7 +906,9 @@ ANSWERS["gradients.loss.cross_entropy"] = {
     RIGHT: [
         ce,
         lambda z, y: np.mean([-lsm(r)[t] for r, t in zip(z, y, strict=True) if t is not None]),
-        lambda z, y: -sum(math.log(soft(r)[t]) for r, t in zip(z, y, strict=True) if t is not None) / (len(y) - y.count(None)),
+        lambda z, y: (
+            -sum(math.log(soft(r)[t]) for r, t in zip(z, y, strict=True) if t is not None) / (len(y) - y.count(None))
+        ),
         lambda z, y: g.cross_entropy(z, y)[0],
     ],
     WRONG: [
@@ -880,7 +923,9 @@ ANSWERS["gradients.loss.cross_entropy"] = {
         lambda z, y: ce(z, y, cost=lambda r, t: 1 - soft(r)[t]),
         lambda z, y: ce(z, y, cost=lambda r, t: -lsm(soft(r))[t]),
         lambda z, y: ce(z, y, cost=lambda r, t: -sum(soft(r) * lsm(r))),
-        lambda z, y: ce(z, y, cost=lambda r, t: -lsm(r)[t] - sum(math.log(1 - p) for i, p in enumerate(soft(r)) if i != t)),
+        lambda z, y: ce(
+            z, y, cost=lambda r, t: -lsm(r)[t] - sum(math.log(1 - p) for i, p in enumerate(soft(r)) if i != t)
+        ),
         lambda z, y: ce(z, [0 if t is None else t for t in y]),
         lambda z, y: ce(z, [len(z[0]) - 1 if t is None else t for t in y]),
         lambda z, y: ce(z[:-1], y[:-1]) if any(t is not None for t in y[:-1]) else 0.0,
@@ -938,8 +983,9 @@ ANSWERS["gradients.gradient_of_the_loss.central_differences"] = {
         in_place,
         lambda f, x, h: [(f(bumped(x, i, h)) - f(bumped(x, i, -h))) / (2 * h) for i in range(len(x))],
         lambda f, x, h: np.array([f(bumped(x, i, h)) - f(bumped(x, i, -h)) for i in range(len(x))]) / 2 / h,
-        lambda f, x, h: tuple((f(x[:i] + [x[i] + h] + x[i + 1 :]) - f(x[:i] + [x[i] - h] + x[i + 1 :])) / h / 2
-                              for i in range(len(x))),
+        lambda f, x, h: tuple(
+            (f(x[:i] + [x[i] + h] + x[i + 1 :]) - f(x[:i] + [x[i] - h] + x[i + 1 :])) / h / 2 for i in range(len(x))
+        ),
     ],
     WRONG: [
         not_back,
@@ -973,8 +1019,10 @@ ANSWERS["gradients.gradient_of_the_loss.logits"] = {
     RIGHT: [
         G,
         lambda z, y: G(z, y).tolist(),
-        lambda z, y: [[0.0] * len(r) if t is None else [(p - (j == t)) / (len(y) - y.count(None)) for j, p in enumerate(soft(r))]
-                      for r, t in zip(z, y, strict=True)],
+        lambda z, y: [
+            [0.0] * len(r) if t is None else [(p - (j == t)) / (len(y) - y.count(None)) for j, p in enumerate(soft(r))]
+            for r, t in zip(z, y, strict=True)
+        ],
         lambda z, y: g.cross_entropy_backward(g.softmax(z), y),
     ],
     WRONG: [
@@ -991,16 +1039,34 @@ ANSWERS["gradients.gradient_of_the_loss.logits"] = {
         lambda z, y: np.array([r for r, t in zip(G(z, y), y, strict=True) if t is not None]),
         lambda z, y: G(z, [None if t is None else (t + 1) % len(z[0]) for t in y]),
         lambda z, y: G(z, [*y[1:], None], n=1),
-        lambda z, y: np.array([[0.0 if t is None else (j == t) * (p - 1) for j, p in enumerate(soft(r))]
-                               for r, t in zip(z, y, strict=True)]) / max(1, len(y) - y.count(None)),
-        lambda z, y: np.array([[0.0 if t is None else p * ((j == t) - p) for j, p in enumerate(soft(r))]
-                               for r, t in zip(z, y, strict=True)]) / max(1, len(y) - y.count(None)),
+        lambda z, y: (
+            np.array(
+                [
+                    [0.0 if t is None else (j == t) * (p - 1) for j, p in enumerate(soft(r))]
+                    for r, t in zip(z, y, strict=True)
+                ]
+            )
+            / max(1, len(y) - y.count(None))
+        ),
+        lambda z, y: (
+            np.array(
+                [
+                    [0.0 if t is None else p * ((j == t) - p) for j, p in enumerate(soft(r))]
+                    for r, t in zip(z, y, strict=True)
+                ]
+            )
+            / max(1, len(y) - y.count(None))
+        ),
         lambda z, y: G(z, y).sum(0),
         lambda z, y: G(z, y) / math.log(2),
-        lambda z, y: np.array([npsoft(r) - (0 if t is None else np.eye(len(r))[t]) for r, t in zip(z, y, strict=True)])
-        / (len(y) - y.count(None)),
-        lambda z, y: [[0.0] * len(r) if t is None else [p - (j == t) / (len(y) - y.count(None)) for j, p in enumerate(soft(r))]
-                      for r, t in zip(z, y, strict=True)],
+        lambda z, y: (
+            np.array([npsoft(r) - (0 if t is None else np.eye(len(r))[t]) for r, t in zip(z, y, strict=True)])
+            / (len(y) - y.count(None))
+        ),
+        lambda z, y: [
+            [0.0] * len(r) if t is None else [p - (j == t) / (len(y) - y.count(None)) for j, p in enumerate(soft(r))]
+            for r, t in zip(z, y, strict=True)
+        ],
         lambda z, y: G([r[::-1] for r in z], y),
     ],
 }
@@ -1026,7 +1092,11 @@ ANSWERS["gradients.gradient_of_the_loss.last_parameters"] = {
     ],
     WRONG: [
         lambda d, n, ga, b, w: (L(d, n, ga, b, w)[0], L(d, n, ga, b, w)[1], np.array(n).T @ np.array(d)),
-        lambda d, n, ga, b, w: (L(d, n, ga, b, w)[0] / len(d), L(d, n, ga, b, w)[1] / len(d), L(d, n, ga, b, w)[2] / len(d)),
+        lambda d, n, ga, b, w: (
+            L(d, n, ga, b, w)[0] / len(d),
+            L(d, n, ga, b, w)[1] / len(d),
+            L(d, n, ga, b, w)[2] / len(d),
+        ),
         lambda d, n, ga, b, w: (*L(d, n, ga, b, w)[:2], L(d, n, ga, b, w)[2].T),
         lambda d, n, ga, b, w: (*L(d, n, ga, b, w)[:2], L(d, n, ga, b, w)[2] / len(d)),
         lambda d, n, ga, b, w: (L(d, n, ga, b, w)[0] * np.array(ga), *L(d, n, ga, b, w)[1:]),
@@ -1041,7 +1111,9 @@ ANSWERS["gradients.gradient_of_the_loss.last_parameters"] = {
         lambda d, n, ga, b, w: L(d, n, [1.0] * len(ga), b, w),
         lambda d, n, ga, b, w: (L(d, n, ga, b, w)[0] + L(d, n, ga, b, w)[1], *L(d, n, ga, b, w)[1:]),
         lambda d, n, ga, b, w: L(d, n, ga, b, w)[:2],
-        lambda d, n, ga, b, w: L(d[:-1] or d, n[:-1] or n, ga, b, w) if len(d) > 1 else L(d, n, ga, b, [[0.0] * len(r) for r in w]),
+        lambda d, n, ga, b, w: (
+            L(d[:-1] or d, n[:-1] or n, ga, b, w) if len(d) > 1 else L(d, n, ga, b, [[0.0] * len(r) for r in w])
+        ),
     ],
 }
 
@@ -1059,7 +1131,11 @@ ANSWERS["gradients.backpropagation.gelu"] = {
     RIGHT: [
         GL,
         lambda *a: [x.tolist() for x in GL(*a)],
-        lambda da, x, w: (g.gelu(mm(x, w)), mm(g.gelu_backward(da, mm(x, w)), tr(w)), mm(tr(x), g.gelu_backward(da, mm(x, w)))),
+        lambda da, x, w: (
+            g.gelu(mm(x, w)),
+            mm(g.gelu_backward(da, mm(x, w)), tr(w)),
+            mm(tr(x), g.gelu_backward(da, mm(x, w))),
+        ),
         lambda da, x, w: GL(da, x, w, form=lambda h: h - h * Phis(-h)),
     ],
     WRONG: [
@@ -1071,7 +1147,9 @@ ANSWERS["gradients.backpropagation.gelu"] = {
         lambda da, x, w: GL(da, x, w, slope=lambda h: Phis(h * Phis(h)) + h * phis(h)),
         lambda da, x, w: GL(da, x, w, form=lambda h: np.maximum(h, 0)),
         lambda da, x, w: GL(da, x, w, form=lambda h: h),
-        lambda da, x, w: GL(da, x, w, form=lambda h: 0.5 * h * (1 + np.tanh((2 / np.pi) ** 0.5 * (h + 0.044715 * h**3)))),
+        lambda da, x, w: GL(
+            da, x, w, form=lambda h: 0.5 * h * (1 + np.tanh((2 / np.pi) ** 0.5 * (h + 0.044715 * h**3)))
+        ),
         lambda da, x, w: (GL(da, x, w)[0], GL(da, x, w)[1].T, GL(da, x, w)[2]),
         lambda da, x, w: (GL(da, x, w)[0], GL(da, x, w)[1], GL(da, x, w)[2].T),
         lambda da, x, w: (GL(da, x, w)[0], GL(da, x, w)[1], GL(da, x, w)[2] / len(x)),
@@ -1094,8 +1172,10 @@ def SB(dp, p):
 ANSWERS["gradients.backpropagation.softmax"] = {
     RIGHT: [
         SB,
-        lambda dp, p: [[sum(g_ * b * ((i == j) - a) for j, (g_, b) in enumerate(zip(r, q, strict=True))) for i, a in enumerate(q)]
-                       for r, q in zip(dp, p, strict=True)],
+        lambda dp, p: [
+            [sum(g_ * b * ((i == j) - a) for j, (g_, b) in enumerate(zip(r, q, strict=True))) for i, a in enumerate(q)]
+            for r, q in zip(dp, p, strict=True)
+        ],
         lambda dp, p: [np.array(r) @ (np.diag(q) - np.outer(q, q)) for r, q in zip(dp, p, strict=True)],
         lambda dp, p: np.array(p) * np.array(dp) - np.array(p) * (np.array(p) * np.array(dp)).sum(1)[:, None],
     ],
@@ -1118,7 +1198,9 @@ ANSWERS["gradients.backpropagation.softmax"] = {
         lambda dp, p: [np.diag(q) - np.outer(q, q) for q in p],
         lambda dp, p: np.array(p) - np.array(dp),
         lambda dp, p: SB(dp, p)[:, :-1],
-        lambda dp, p: np.array(p) ** 2 * np.array(dp) - np.array(p) * (np.array(p) * np.array(dp)).sum(-1, keepdims=True),
+        lambda dp, p: (
+            np.array(p) ** 2 * np.array(dp) - np.array(p) * (np.array(p) * np.array(dp)).sum(-1, keepdims=True)
+        ),
     ],
 }
 
@@ -1137,11 +1219,16 @@ ANSWERS["gradients.backpropagation.layer_norm"] = {
         LN,
         lambda *a: [x.tolist() for x in LN(*a)],
         lambda dy, x, ga: (
-            np.array([
-                np.array(ga) * np.array(d) @ (np.eye(len(r)) - 1 / len(r) - np.outer(c, c) / len(r) / (np.var(r) + 1e-5))
-                / (np.var(r) + 1e-5) ** 0.5
-                for d, r, c in zip(dy, x, np.array(x) - np.mean(x, -1, keepdims=True), strict=True)
-            ]), *LN(dy, x, ga)[1:],
+            np.array(
+                [
+                    np.array(ga)
+                    * np.array(d)
+                    @ (np.eye(len(r)) - 1 / len(r) - np.outer(c, c) / len(r) / (np.var(r) + 1e-5))
+                    / (np.var(r) + 1e-5) ** 0.5
+                    for d, r, c in zip(dy, x, np.array(x) - np.mean(x, -1, keepdims=True), strict=True)
+                ]
+            ),
+            *LN(dy, x, ga)[1:],
         ),
         lambda dy, x, ga: (LN(dy, x, ga)[0].tolist(), list(LN(dy, x, ga)[1]), tuple(LN(dy, x, ga)[2])),
     ],
@@ -1206,7 +1293,9 @@ ANSWERS["gradients.backpropagation.embedding"] = {
     RIGHT: [
         scatter,
         lambda dx, ids, v: mm(tr([[1.0 * (j == i) for j in range(v)] for i in ids]), dx),
-        lambda dx, ids, v: [[sum(r[j] for r, i in zip(dx, ids, strict=True) if i == t) for j in range(len(dx[0]))] for t in range(v)],
+        lambda dx, ids, v: [
+            [sum(r[j] for r, i in zip(dx, ids, strict=True) if i == t) for j in range(len(dx[0]))] for t in range(v)
+        ],
         lambda dx, ids, v: scatter(dx, ids, v).tolist(),
     ],
     WRONG: [
@@ -1292,8 +1381,14 @@ ANSWERS["gradients.adamw.step"] = {
         AW,
         lambda *a: [x.tolist() for x in AW(*a)],
         lambda p, gr, m, v, t, lr, d: (
-            [x * (1 - lr * d) - lr * (0.9 * a + 0.1 * b) / (1 - 0.9**t) / (((0.999 * c + 0.001 * b * b) / (1 - 0.999**t)) ** 0.5 + 1e-8)
-             for x, b, a, c in zip(p, gr, m, v, strict=True)],
+            [
+                x * (1 - lr * d)
+                - lr
+                * (0.9 * a + 0.1 * b)
+                / (1 - 0.9**t)
+                / (((0.999 * c + 0.001 * b * b) / (1 - 0.999**t)) ** 0.5 + 1e-8)
+                for x, b, a, c in zip(p, gr, m, v, strict=True)
+            ],
             [a + 0.1 * (b - a) for a, b in zip(m, gr, strict=True)],
             [c + 0.001 * (b * b - c) for c, b in zip(v, gr, strict=True)],
         ),
@@ -1317,8 +1412,14 @@ ANSWERS["gradients.adamw.step"] = {
         lambda p, gr, m, v, t, lr, d: AW(p, gr, m, v, t, lr, d, out=lambda new, m, v, mh, vh: (new, v, m)),
         lambda p, gr, m, v, t, lr, d: AW(p, gr, m, v, t, lr, d, out=lambda new, m, v, mh, vh: new),
         lambda p, gr, m, v, t, lr, d: AW(p, gr, m, v, t, -lr, -d),
-        lambda p, gr, m, v, t, lr, d: (np.array(p) - lr * d * np.array(p) - lr * np.array(gr), *AW(p, gr, m, v, t, lr, d)[1:]),
-        lambda p, gr, m, v, t, lr, d: (np.array(p) - lr * d * np.array(p) - lr * np.sign(gr), *AW(p, gr, m, v, t, lr, d)[1:]),
+        lambda p, gr, m, v, t, lr, d: (
+            np.array(p) - lr * d * np.array(p) - lr * np.array(gr),
+            *AW(p, gr, m, v, t, lr, d)[1:],
+        ),
+        lambda p, gr, m, v, t, lr, d: (
+            np.array(p) - lr * d * np.array(p) - lr * np.sign(gr),
+            *AW(p, gr, m, v, t, lr, d)[1:],
+        ),
         lambda p, gr, m, v, t, lr, d: (p, *AW(p, gr, m, v, t, lr, d)[1:]),
         lambda p, gr, m, v, t, lr, d: (AW(p, gr, m, v, t, lr, d)[0], m, v),
         lambda p, gr, m, v, t, lr, d: AW(p, np.clip(gr, -1, 1), m, v, t, lr, d),
@@ -1382,7 +1483,10 @@ ANSWERS["gradients.closing_the_loop.mean"] = {
         lambda many: {n: np.mean([each[n] for each in many], axis=0) for n in many[0]},
         lambda many: {n: np.mean([each[n] for each in many], axis=0).tolist() for n in reversed(list(many[0]))},
         lambda many: {
-            n: [[sum(each[n][i][j] for each in many) / len(many) for j in range(len(many[0][n][0]))] for i in range(len(many[0][n]))]
+            n: [
+                [sum(each[n][i][j] for each in many) / len(many) for j in range(len(many[0][n][0]))]
+                for i in range(len(many[0][n]))
+            ]
             for n in many[0]
         },
     ],
@@ -1399,7 +1503,10 @@ ANSWERS["gradients.closing_the_loop.mean"] = {
         lambda many: {n: float(x.mean()) for n, x in weigh(many, [1 / len(many)] * len(many)).items()},
         lambda many: {n: x.T for n, x in weigh(many, [1 / len(many)] * len(many)).items()},
         lambda many: {n: -x for n, x in weigh(many, [1 / len(many)] * len(many)).items()},
-        lambda many: {n: np.median([each[n] for each in many], axis=0) if len(many) > 2 else np.zeros(np.shape(many[0][n])) for n in many[0]},
+        lambda many: {
+            n: np.median([each[n] for each in many], axis=0) if len(many) > 2 else np.zeros(np.shape(many[0][n]))
+            for n in many[0]
+        },
         lambda many: {n: np.concatenate([each[n] for each in many]) for n in many[0]},
         lambda many: {n: np.abs(x) for n, x in weigh(many, [1 / len(many)] * len(many)).items()},
         lambda many: {"mean": weigh(many, [1 / len(many)] * len(many))},
@@ -1407,7 +1514,15 @@ ANSWERS["gradients.closing_the_loop.mean"] = {
 }
 
 
-def down(f, x, lr, goal, most, step=lambda x, s, lr: [a - lr * b for a, b in zip(x, s, strict=True)], reached=lambda l, goal: l < goal):
+def down(
+    f,
+    x,
+    lr,
+    goal,
+    most,
+    step=lambda x, s, lr: [a - lr * b for a, b in zip(x, s, strict=True)],
+    reached=lambda l, goal: l < goal,
+):
     losses = []
     for _ in range(most + 1):
         loss, s = f(x)
@@ -1468,7 +1583,9 @@ ANSWERS["gradients.closing_the_loop.descend"] = {
         down,
         down_while,
         lambda *a: [np.array(each) for each in down(*a)],
-        lambda f, x, lr, goal, most: down(f, x, lr, goal, most, lambda x, s, lr: (np.array(x) - lr * np.array(s)).tolist()),
+        lambda f, x, lr, goal, most: down(
+            f, x, lr, goal, most, lambda x, s, lr: (np.array(x) - lr * np.array(s)).tolist()
+        ),
     ],
     WRONG: [
         down_changing,
@@ -1482,8 +1599,12 @@ ANSWERS["gradients.closing_the_loop.descend"] = {
         lambda f, x, lr, goal, most: down(f, x, lr, goal, most, reached=lambda l, goal: l > goal),
         lambda f, x, lr, goal, most: down(f, x, lr, goal, most, reached=lambda l, goal: l <= goal),
         lambda f, x, lr, goal, most: down(f, x, lr, goal, most, lambda x, s, lr: [a - lr * s[0] for a in x]),
-        lambda f, x, lr, goal, most: down(f, x, lr, goal, most, lambda x, s, lr: [a - lr * math.copysign(1, b) for a, b in zip(x, s, strict=True)]),
-        lambda f, x, lr, goal, most: down(f, x, lr, goal, most, lambda x, s, lr: [lr * b - a for a, b in zip(x, s, strict=True)]),
+        lambda f, x, lr, goal, most: down(
+            f, x, lr, goal, most, lambda x, s, lr: [a - lr * math.copysign(1, b) for a, b in zip(x, s, strict=True)]
+        ),
+        lambda f, x, lr, goal, most: down(
+            f, x, lr, goal, most, lambda x, s, lr: [lr * b - a for a, b in zip(x, s, strict=True)]
+        ),
         lambda f, x, lr, goal, most: down(f, x, lr, goal, most)[0],
         lambda f, x, lr, goal, most: down(f, x, lr, goal, most)[1],
         lambda f, x, lr, goal, most: (down(f, x, lr, goal, most)[0][-1], down(f, x, lr, goal, most)[1]),
@@ -1541,7 +1662,9 @@ ANSWERS["gradients.closing_the_loop.generate"] = {
 ANSWERS["gradients.an_autograd_engine.product"] = {
     RIGHT: [
         lambda d, a, b: (np.array(d) * np.array(b), np.array(d) * np.array(a)),
-        lambda d, a, b: [[[x * y for x, y in zip(*r, strict=True)] for r in zip(d, other, strict=True)] for other in (b, a)],
+        lambda d, a, b: [
+            [[x * y for x, y in zip(*r, strict=True)] for r in zip(d, other, strict=True)] for other in (b, a)
+        ],
         lambda d, a, b: (g.multiply(b, d), g.multiply(a, d)),
         lambda d, a, b: tuple((np.array(d) * np.array(x)).tolist() for x in (b, a)),
     ],
@@ -1567,8 +1690,10 @@ ANSWERS["gradients.an_autograd_engine.product"] = {
 ANSWERS["gradients.an_autograd_engine.repeated_row"] = {
     RIGHT: [
         lambda d, x, r: (np.array(d) * np.array(r), (np.array(d) * np.array(x)).sum(0)),
-        lambda d, x, r: [[[a * b for a, b in zip(row, r, strict=True)] for row in d],
-                         [sum(a * b for a, b in zip(p, q, strict=True)) for p, q in zip(tr(d), tr(x), strict=True)]],
+        lambda d, x, r: [
+            [[a * b for a, b in zip(row, r, strict=True)] for row in d],
+            [sum(a * b for a, b in zip(p, q, strict=True)) for p, q in zip(tr(d), tr(x), strict=True)],
+        ],
         lambda d, x, r: (np.array(d) @ np.diag(r), np.diag(np.array(d).T @ np.array(x))),
         lambda d, x, r: (g.multiply(d, [r] * len(d)), g.sum_of_rows(g.multiply(d, x))),
     ],
@@ -1598,7 +1723,13 @@ ANSWERS["gradients.an_autograd_engine.repeated_row"] = {
 def forward(graph):
     values = []
     for kind, *rest in graph:
-        values.append(rest[0] if kind == "given" else values[rest[0]] + values[rest[1]] if kind == "add" else values[rest[0]] * values[rest[1]])
+        values.append(
+            rest[0]
+            if kind == "given"
+            else values[rest[0]] + values[rest[1]]
+            if kind == "add"
+            else values[rest[0]] * values[rest[1]]
+        )
     return values
 
 
@@ -1610,7 +1741,13 @@ def nudged(graph, h=1e-6):
         for sign in (1, -1):
             values = []
             for at, (kind, *rest) in enumerate(graph):
-                x = rest[0] if kind == "given" else values[rest[0]] + values[rest[1]] if kind == "add" else values[rest[0]] * values[rest[1]]
+                x = (
+                    rest[0]
+                    if kind == "given"
+                    else values[rest[0]] + values[rest[1]]
+                    if kind == "add"
+                    else values[rest[0]] * values[rest[1]]
+                )
                 values.append(x + sign * h * (at == i))
             ends.append(values[-1])
         slopes.append((ends[0] - ends[1]) / (2 * h))
@@ -1647,7 +1784,12 @@ def memo(graph):
         for at, (kind, *rest) in enumerate(graph):
             if kind != "given":
                 a, b = rest
-                total += grad(at) * ((a == i) * (1.0 if kind == "add" else v[b]) + (b == i) * (1.0 if kind == "add" else v[a])) if i in rest else 0.0
+                total += (
+                    grad(at)
+                    * ((a == i) * (1.0 if kind == "add" else v[b]) + (b == i) * (1.0 if kind == "add" else v[a]))
+                    if i in rest
+                    else 0.0
+                )
         return total
 
     return [grad(i) for i in range(len(graph))]
@@ -1667,7 +1809,9 @@ ANSWERS["gradients.an_autograd_engine.walk"] = {
         lambda graph: back(graph, lambda kind, v, i, j, at: (v[i], v[j]) if kind == "multiply" else (1.0, 1.0)),
         lambda graph: back(graph, lambda kind, v, i, j, at: (v[at], v[at]) if kind == "multiply" else (1.0, 1.0)),
         lambda graph: back(graph, lambda kind, v, i, j, at: (v[j], v[i]) if kind == "multiply" else (0.5, 0.5)),
-        lambda graph: back(graph, lambda kind, v, i, j, at: (v[j], 0.0 if i == j else v[i]) if kind == "multiply" else (1.0, 1.0)),
+        lambda graph: back(
+            graph, lambda kind, v, i, j, at: (v[j], 0.0 if i == j else v[i]) if kind == "multiply" else (1.0, 1.0)
+        ),
         lambda graph: back(graph, lambda kind, v, i, j, at: (v[j], v[i]) if kind == "multiply" else (1.0, 0.0)),
         lambda graph: back(graph, lambda kind, v, i, j, at: (v[j], v[i]) if kind == "multiply" else (v[i], v[j])),
         lambda graph: back(graph, lambda kind, v, i, j, at: (v[j], v[i]) if kind == "multiply" else (1.0, -1.0)),

@@ -65,7 +65,7 @@ def difference(given: Any, right: Any, tolerance: float) -> str:
     if a.family != b.family and not a.plain:
         return f"Wrong kind of number: {a.family}, where {b.family} is expected."
     if len(far) == 1:
-        return "The value is not right."
+        return f"Yours is {a.values[0]:.6g}, and {b.values[0]:.6g} is expected."
     share = sum(each > allowed for each in far) / len(far)
     return f"The shape is right, the values are not: {share:.0%} of them differ, by up to {max(far):.2g}."
 

@@ -1,10 +1,10 @@
 """Slips that can be made in any exercise, recognised by how the answers differ from the right ones.
 
-    diagnose(answers, rights, knowns, tolerance)      a sentence, or empty
+    diagnose(answers, rights, inputs, tolerance)      a sentence, or empty
 
-All answers are looked at together: one factor, one missing term, one shift that explains every case. `knowns` are the
-whole numbers that a case offers by name (its sizes, its scalar arguments, lengths of its lists), so that a factor or a
-missing term can be called by them. A diagnosis is only given when it explains all cases.
+All answers are looked at together: one factor, one missing term, one shift that explains every case. `inputs` are the
+arguments of each case by name, so that a factor or a missing term can be called by what it is: a number among them,
+the length of a list, the list itself. A diagnosis is only given when it explains all cases.
 """
 
 import math
@@ -15,38 +15,61 @@ from typing import Any
 
 from insideout.exercises.comparing import NotNumbers, Numbers, Ragged, gaps, is_array
 
+Inputs = dict[str, Any]
 Knowns = dict[str, float]
 Pairs = list[tuple[Numbers, Numbers]]
 Change = Callable[[Numbers], Numbers | None]
 
 
-def diagnose(answers: Sequence[Any], rights: Sequence[Any], knowns: Sequence[Knowns], tolerance: float) -> str:
+def diagnose(answers: Sequence[Any], rights: Sequence[Any], inputs: Sequence[Inputs], tolerance: float) -> str:
     """What turns all right answers into the given ones, in a sentence; empty when nothing known does."""
     if all(isinstance(right, tuple) for right in rights):
-        return diagnose_results(answers, rights, knowns, tolerance)
+        return diagnose_results(answers, rights, inputs, tolerance)
     if all(isinstance(right, dict) for right in rights):
         keys = list(rights[0])
-        if not all(isinstance(each, dict) and list(each) == keys for each in [*answers, *rights]):
+        if not all(isinstance(each, dict) and set(each) == set(keys) for each in [*answers, *rights]):
             return ""
-        in_order = [[tuple(each.values()) for each in some] for some in (answers, rights)]
-        return diagnose_results(in_order[0], in_order[1], knowns, tolerance, [str(key) for key in keys])
+        in_order = [[tuple(each[key] for key in keys) for each in some] for some in (answers, rights)]
+        return diagnose_results(in_order[0], in_order[1], inputs, tolerance, [str(key) for key in keys])
     try:
         pairs = [(Numbers.of(a), Numbers.of(b)) for a, b in zip(answers, rights, strict=True)]
     except (NotNumbers, Ragged):
         return ""
     tolerance = max(tolerance, 1e-9)
+    knowns = [known_numbers(each) for each in inputs]
     return (
-        by_change(pairs, tolerance)
+        by_terms_left(pairs, tolerance)
+        or by_change(pairs, tolerance)
         or by_factor(pairs, knowns)
         or by_term(pairs, knowns)
+        or by_input(pairs, inputs, tolerance)
         or by_rounding(pairs)
         or by_alias(answers, rights)
         or by_place(pairs, tolerance)
+        or by_rows_of_it(pairs, tolerance)
+        or by_pattern(pairs)
     )
 
 
+def known_numbers(inputs: Inputs) -> Knowns:
+    """The numbers of a case that have names: its scalar arguments, and the lengths of the others."""
+    found: Knowns = {}
+    for name, value in inputs.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = float(value)
+        elif isinstance(value, list | tuple):
+            found[f"len({name})"] = float(len(value))
+            if value and isinstance(value[0], list | tuple):
+                found[f"len({name}[0])"] = float(len(value[0]))
+            else:
+                found[f"(the number of {name} that are not None)"] = float(sum(each is not None for each in value))
+        elif is_array(value):
+            found |= {f"{name}.shape[{i}]": float(size) for i, size in enumerate(value.shape)}
+    return found
+
+
 def diagnose_results(
-    answers: Sequence[Any], rights: Sequence[Any], knowns: Sequence[Knowns], tolerance: float, names: Sequence[str] = ()
+    answers: Sequence[Any], rights: Sequence[Any], inputs: Sequence[Inputs], tolerance: float, names: Sequence[str] = ()
 ) -> str:
     """The same for tuples of results: the first result that is wrong, or two that have changed places."""
     n = len(rights[0])
@@ -61,7 +84,7 @@ def diagnose_results(
             ):
                 return f"{called(i, n, names)} and {called(j, n, names).lower()} have changed places."
     for i in wrong:
-        found = diagnose([each[i] for each in answers], [each[i] for each in rights], knowns, tolerance)
+        found = diagnose([each[i] for each in answers], [each[i] for each in rights], inputs, tolerance)
         if found:
             return f"{called(i, n, names)}: {found[0].lower()}{found[1:]}"
     if wrong and len(wrong) < n:
@@ -126,6 +149,18 @@ def transposed(x: Numbers) -> Numbers | None:
 
 def flattened(x: Numbers) -> Numbers | None:
     return reshaped(x, (len(x.values),), x.values) if len(x.shape) > 1 else None
+
+
+def joined(x: Numbers) -> Numbers | None:
+    return reshaped(x, (x.shape[0] * x.shape[1], *x.shape[2:]), x.values) if len(x.shape) > 2 else None
+
+
+def side_by_side(x: Numbers) -> Numbers | None:
+    if len(x.shape) != 3:
+        return None
+    n, rows, columns = x.shape
+    values = [x.values[(k * rows + i) * columns + j] for i in range(rows) for k in range(n) for j in range(columns)]
+    return reshaped(x, (rows, n * columns), values)
 
 
 def one_deeper(x: Numbers) -> Numbers | None:
@@ -228,6 +263,24 @@ def to_unit_sum(x: Numbers) -> Numbers | None:
         return None
 
 
+def diagonal(x: Numbers) -> Numbers | None:
+    if len(x.shape) != 2 or x.shape[0] != x.shape[1]:
+        return None
+    return reshaped(x, x.shape[:1], [row[i] for i, row in enumerate(rows_of(x))])
+
+
+def diagonal_alone(x: Numbers) -> Numbers | None:
+    if len(x.shape) != 2:
+        return None
+    return reshaped(x, x.shape, [y if i == j else 0.0 for i, row in enumerate(rows_of(x)) for j, y in enumerate(row)])
+
+
+def hard(x: Numbers) -> Numbers | None:
+    if len(x.shape) != 2 or x.family == "complex numbers":
+        return None
+    return reshaped(x, x.shape, [float(y == max(row)) for row in rows_of(x) for y in row])
+
+
 def one_row(at: int) -> Change:
     """One row, or entry, in place of all."""
     return lambda x: reshaped(x, x.shape[1:], rows_of(x)[at]) if x.shape and x.shape[0] else None
@@ -251,6 +304,8 @@ CHANGES: list[tuple[str, Change]] = [
     ("The result is one level too deep: a list around what is expected.", one_deeper),
     ("The result is one level too deep: each number stands in a list of its own.", one_column),
     ("The result is one level too shallow: what is expected is a list of this.", unpacked),
+    ("The outer lists are joined end to end: they should stay apart.", joined),
+    ("The matrices are laid side by side in one: they should stay apart.", side_by_side),
     ("The first row (or entry) is missing; the others are right.", by_rows(lambda rows: rows[1:])),
     ("The last row (or entry) is missing; the others are right.", by_rows(lambda rows: rows[:-1])),
     ("The first column is missing; the others are right.", by_columns(lambda row: row[1:])),
@@ -268,6 +323,11 @@ CHANGES: list[tuple[str, Change]] = [
     ("The columns are averaged, over the rows: the rows themselves are expected.", along(0, mean)),
     ("All numbers are added up to one: they themselves are expected.", overall(sum)),
     ("All numbers are averaged to one: they themselves are expected.", overall(mean)),
+    ("Only the largest number of each row is returned.", along(-1, max)),
+    ("Only the largest number of all is returned.", overall(max)),
+    ("Only the diagonal is returned.", diagonal),
+    ("Only the diagonal is there; the other numbers are 0.", diagonal_alone),
+    ("The numbers are 1 where a row is largest and 0 elsewhere.", hard),
     (IN_LOOP, by_rows(lambda rows: rows[:1])),
     (IN_LOOP, one_row(0)),
     (OVERWRITTEN, one_row(-1)),
@@ -358,6 +418,16 @@ def factor_text(factor: float) -> str:
     return f"too small by the factor {simple(1.0 / size) or f'{1.0 / size:.6g}'}{sign}"
 
 
+def by_terms_left(pairs: Pairs, tolerance: float) -> str:
+    """A list whose mean or sum is the one number that is expected."""
+    if not all(not right.shape and len(given.shape) == 1 and given.values for given, right in pairs):
+        return ""
+    for name, combine in (("mean", mean), ("sum", sum)):
+        if all(max(gaps([combine(a.values)], b.values)) <= tolerance for a, b in pairs):
+            return f"This is a list, and its {name} is the right number: return the {name}."
+    return ""
+
+
 def by_term(pairs: Pairs, knowns: Sequence[Knowns]) -> str:
     """One number added everywhere, or left out: a constant, or a constant times known quantities."""
 
@@ -381,6 +451,27 @@ def by_term(pairs: Pairs, knowns: Sequence[Knowns]) -> str:
         rest = [value / product for value, product in zip(found, products, strict=True)]
         if steady(rest) and (coefficient := simple(abs(rest[0]))):
             return f"The result is too {'large' if rest[0] > 0 else 'small'} by {join(coefficient, text)}."
+    return two_terms(found, knowns) if all(each == int(each) for each in found) else ""
+
+
+def two_terms(found: Sequence[float], knowns: Sequence[Knowns]) -> str:
+    """A difference of counts as two products, each a few times."""
+    products = [("1", [1.0] * len(found)), *products_of(knowns, (1.0,), most=3)]
+    for i, (text_a, a) in enumerate(products):
+        for text_b, b in products[:i]:
+            determinant = a[0] * b[1] - a[1] * b[0]
+            if determinant == 0.0:
+                continue
+            x = (found[0] * b[1] - found[1] * b[0]) / determinant
+            y = (a[0] * found[1] - a[1] * found[0]) / determinant
+            if x != int(x) or y != int(y) or not 0 < max(abs(x), abs(y)) <= 8 or 0.0 in (x, y):
+                continue
+            if all(abs(x * u + y * v - z) < 1e-6 for u, v, z in zip(a, b, found, strict=True)):
+                terms = [(x, text_a), (y, text_b)]
+                signs = " and ".join(
+                    f"too {'large' if n > 0 else 'small'} by {join(simple(abs(n)), text)}" for n, text in terms
+                )
+                return f"The result is {signs}."
     return ""
 
 
@@ -417,6 +508,47 @@ def power_text(name: str, power: float) -> str:
     return {1.0: name, -1.0: f"1/{name}", 0.5: f"√{name}", -0.5: f"1/√{name}"}[power]
 
 
+# an argument that is the result, or was added to it or multiplied with it
+
+
+def by_input(pairs: Pairs, inputs: Sequence[Inputs], tolerance: float) -> str:
+    """An argument returned as it came, or added to every result, or multiplied with it, number by number."""
+    for name in inputs[0]:
+        try:
+            arguments = [Numbers.of(each[name]) for each in inputs]
+        except (NotNumbers, Ragged):
+            continue
+        both = list(zip(pairs, arguments, strict=True))
+        if all(agree(given, argument, tolerance) for (given, _), argument in both):
+            return f"This is `{name}` as it came in."
+        if not any(argument.shape for argument in arguments):
+            continue
+        for sentence, combine in COMBINED:
+            found = [combined(right, argument, combine) for (_, right), argument in both]
+            if all(agree(given, each, tolerance) for (given, _), each in zip(pairs, found, strict=True)):
+                return sentence.format(name)
+    return ""
+
+
+COMBINED: list[tuple[str, Callable[[Any, Any], Any]]] = [
+    ("`{}` is added to the result.", lambda y, a: y + a),
+    ("`{}` is subtracted from the result.", lambda y, a: y - a),
+    ("The result is multiplied by `{}`, number by number.", lambda y, a: y * a),
+    ("The result is divided by `{}`, number by number.", lambda y, a: y / a),
+]
+
+
+def combined(right: Numbers, argument: Numbers, combine: Callable[[Any, Any], Any]) -> Numbers | None:
+    """combine(right, argument) number by number, for an argument of the same shape, or one row for all."""
+    if not right.values or right.shape[len(right.shape) - len(argument.shape) :] != argument.shape:
+        return None
+    try:
+        repeated = argument.values * (len(right.values) // len(argument.values))
+        return reshaped(right, right.shape, [combine(y, a) for y, a in zip(right.values, repeated, strict=True)])
+    except (ZeroDivisionError, OverflowError):
+        return None
+
+
 # numbers that are nearly right, rows that are one row, places that are wrong
 
 
@@ -442,7 +574,7 @@ def by_rounding(pairs: Pairs) -> str:
 def by_alias(answers: Sequence[Any], rights: Sequence[Any]) -> str:
     """Rows that are one and the same list, as `[[0] * n] * m` makes them."""
     for given, right in zip(answers, rights, strict=True):
-        if not isinstance(given, list) or is_array(right) or len(given) != len(right):
+        if not (isinstance(given, list) and isinstance(right, list) and len(given) == len(right)):
             continue
         for i in range(len(given)):
             for j in range(i):
@@ -498,4 +630,86 @@ PLACES: list[tuple[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]]] = [
     ("Only the last row (or entry) is right.", lambda at, shape: at[0] < shape[0] - 1),
     ("Only the first column is right.", lambda at, shape: len(shape) > 1 and at[-1] > 0),
     ("Only the diagonal is right.", lambda at, shape: len(shape) > 1 and at[-1] != at[-2]),
+]
+
+
+# rows that are right but misplaced, scales that are off
+
+
+def by_rows_of_it(pairs: Pairs, tolerance: float) -> str:
+    """The right rows in another order, some of them, or more behind them."""
+    shapes = {(given.shape, right.shape) for given, right in pairs}
+    if any(not a or not b or a[1:] != b[1:] for a, b in shapes):
+        return ""
+    rows = [(rows_of(given), rows_of(right)) for given, right in pairs]
+
+    def found(row: list[Any], among: list[list[Any]]) -> bool:
+        return any(max(gaps(row, each), default=0.0) <= tolerance for each in among)
+
+    def begins(short: list[list[Any]], long: list[list[Any]]) -> bool:
+        return all(found(a, [b]) for a, b in zip(short, long, strict=False))
+
+    if all(a == b for a, b in shapes):
+        if all(all(found(x, b) for x in a) and all(found(y, a) for y in b) for a, b in rows):
+            return "The rows (or entries) are the right ones, in another order."
+    elif all(len(a) <= len(b) and begins(a, b) for a, b in rows):
+        return "The first rows (or entries) are right, and then some are missing."
+    elif all(len(a) <= len(b) and begins(a[::-1], b[::-1]) for a, b in rows):
+        return "The last rows (or entries) are right, but some before them are missing."
+    elif all(len(a) >= len(b) and begins(b, a) for a, b in rows):
+        return "The rows (or entries) are right, but more come behind them."
+    elif all(all(found(x, b) for x in a) for a, b in rows):
+        return "Every row (or entry) is one of the right ones, but their number is not right."
+    return ""
+
+
+def by_pattern(pairs: Pairs) -> str:
+    """All numbers of a case, of a row or of a column off by one factor, or by one amount."""
+    if any(given.shape != right.shape or len(right.values) < 2 for given, right in pairs if math.prod(right.shape) > 1):
+        return ""
+    many = [(given, right) for given, right in pairs if len(right.values) > 1]
+    if not many or any(isinstance(x, complex) for pair in many for each in pair for x in each.values):
+        return ""
+    for sentence, groups in GROUPS:
+        cut = [(groups(given), groups(right)) for given, right in many]
+        pieces = [(a, b) for x, y in cut for a, b in zip(x, y, strict=True) if len(b) > 1]
+        if len(pieces) < 2:
+            continue
+        if all(one_factor(a, b) for a, b in pieces):
+            return sentence.format("factor")
+        if all(one_amount(a, b) for a, b in pieces):
+            return sentence.format("amount")
+    return ""
+
+
+def one_factor(given: list[Any], right: list[Any]) -> bool:
+    at = max(range(len(right)), key=lambda i: abs(right[i]))
+    if not math.isfinite(right[at]) or abs(right[at]) < 1e-9 or not math.isfinite(given[at]):
+        return given == right
+    factor = given[at] / right[at]
+    return factor != 0.0 and max(gaps(given, [factor * y for y in right])) < 1e-7
+
+
+def one_amount(given: list[Any], right: list[Any]) -> bool:
+    if not all(map(math.isfinite, [*given, *right])):
+        return given == right
+    return max(gaps(given, [y + given[0] - right[0] for y in right])) < 1e-7
+
+
+def each_row(x: Numbers) -> list[list[Any]]:
+    width = x.shape[-1]
+    return [x.values[i : i + width] for i in range(0, len(x.values), width)]
+
+
+def each_column(x: Numbers) -> list[list[Any]]:
+    return [list(each) for each in zip(*each_row(x), strict=True)] if len(x.shape) == 2 else [x.values]
+
+
+GROUPS: list[tuple[str, Callable[[Numbers], list[list[Any]]]]] = [
+    (
+        "The numbers are right among themselves, but all are off by one {}, which differs from case to case.",
+        lambda x: [x.values],
+    ),
+    ("Each row is right in itself, but off by one {}, which differs from row to row.", each_row),
+    ("Each column is right in itself, but off by one {}, which differs from column to column.", each_column),
 ]

@@ -25,11 +25,23 @@ from typing import Any
 from insideout.errors import BadInput
 from insideout.exercises.catalogue import Case, Exercise, Outcome, exercises_of, find, outcome, topics
 from insideout.exercises.chapters import chapter, practice
-from insideout.exercises.comparing import NotNumbers, Numbers, Ragged, is_array
-from insideout.exercises.diagnosing import Knowns, diagnose
+from insideout.exercises.comparing import NotNumbers, Numbers, Ragged
+from insideout.exercises.diagnosing import diagnose
 from insideout.exercises.drawing import RoundNumbers
+from insideout.exercises.misreading import misread
 from insideout.exercises.progress import keep, progress
 from insideout.exercises.showing import show, show_two, whole, write
+
+SAYS_IT = ("Your function returned nothing", "Wrong form", "Wrong kind", "Wrong names")
+"""Complaints that say what to do."""
+
+ADVICE: dict[type | None, str] = {
+    IndexError: "An index runs past the end of a list: how many entries has it, and how many turns the loop?",
+    ZeroDivisionError: "Something is divided by 0 in the case above: which number is that, and when is it 0?",
+    OverflowError: "A number became too large for a float: is the exponential taken of a large one?",
+    KeyError: "The dict has no such name in the case above.",
+    RecursionError: "The function calls itself without end.",
+}
 
 SEARCH_SECONDS = 0.25
 ENOUGH = 5
@@ -186,20 +198,24 @@ def wrong(
     complaints: list[str],
 ) -> Verdict:
     """The verdict on an answer that is wrong in some of the cases."""
+    names = names_of(exercise, answer)
     message = (
         catalogued(exercise, cases, given, rights)
-        or described(exercise, answer, cases, given, rights)
-    )  # fmt: skip
+        or described(exercise, names, cases, given, rights)
+        or misread(exercise, names, cases, given, rights)
+    )
     raised = next((raised_text(each.error, answer) for each in given if each.error is not None), "")
-    text = message or (f"Your function raised {raised}." if raised else next(filter(None, complaints)))
     case, a, b = smallest(exercise, answer, cases, given, rights)
-    advice = [f"It raised {raised}."] if raised and message else []
+    text = message or (f"Your function raised {raised}." if raised else exercise.complaint(a, b))
+    error = next((each.error for each in given if each.error is not None), None)
+    advice = [f"It raised {raised}." if message else ADVICE.get(type(error), "")] if raised else []
     if name := changed_input(exercise, answer, cases, given)[0]:
         advice.append(f"Your function also changes its input `{name}`: work on a copy of it.")
     if exercise.section or chapter(exercise.topic).number is not None:
         here = f"“{exercise.section}” in " if exercise.section else ""
         advice.append(f"Read again: {here}{chapter(exercise.topic).name}.")
-    return Verdict(exercise.id, "wrong", text, bool(message), shown(exercise, answer, case, a, b), tuple(advice))
+    named = bool(message or raised) or text.startswith(SAYS_IT)
+    return Verdict(exercise.id, "wrong", text, named, shown(exercise, answer, case, a, b), tuple(filter(None, advice)))
 
 
 def changed_input(
@@ -229,31 +245,14 @@ def catalogued(exercise: Exercise, cases: Sequence[Case], given: Sequence[Outcom
 
 
 def described(
-    exercise: Exercise, answer: Any, cases: Sequence[Case], given: Sequence[Outcome], rights: Sequence[Outcome]
+    exercise: Exercise, names: Sequence[str], cases: Sequence[Case], given: Sequence[Outcome], rights: Sequence[Outcome]
 ) -> str:
     """What is wrong with the values, where one sentence explains all cases; empty if anything was raised."""
     if exercise.compare is not None or any(each.error is not None for each in given):
         return ""
-    names = names_of(exercise, answer)
     answers, expected = [each.value for each in given], [each.value for each in rights]
-    return diagnose(answers, expected, [knowns(case, names) for case in cases], exercise.tolerance)
-
-
-def knowns(case: Case, names: Sequence[str]) -> Knowns:
-    """The numbers of a case that have names: its sizes' lengths and its scalar arguments."""
-    found: Knowns = {}
-    for name, value in zip(names, case.arguments, strict=False):
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = float(value)
-        elif isinstance(value, list | tuple):
-            found[f"len({name})"] = float(len(value))
-            if value and isinstance(value[0], list | tuple):
-                found[f"len({name}[0])"] = float(len(value[0]))
-            if any(each is None for each in value):
-                found[f"(targets in {name})"] = float(sum(each is not None for each in value))
-        elif is_array(value):
-            found |= {f"{name}.shape[{i}]": float(size) for i, size in enumerate(value.shape)}
-    return found
+    inputs = [dict(zip(names, case.arguments, strict=False)) for case in cases]
+    return diagnose(answers, expected, inputs, exercise.tolerance)
 
 
 def smallest(

@@ -74,18 +74,15 @@ mean.mistake(
     lambda gradients, beta: raw_mean(gradients, beta) / (1.0 - beta),
 )
 mean.mistake(
-    "The mean is corrected in every step, and the correction is carried on: divide once, at the end.", corrected_each_time
+    "The mean is corrected in every step, and the correction is carried on: divide once, at the end.",
+    corrected_each_time,
 )
 mean.mistake(
     "The mean is multiplied by 1 − βᵗ: it is divided by it.",
     lambda gradients, beta: raw_mean(gradients, beta) * (1.0 - beta ** len(gradients)),
 )
-mean.mistake(
-    "The last gradient is left out.", lambda gradients, beta: corrected_mean(gradients[:-1], beta)
-)
-mean.mistake(
-    "The first gradient is left out.", lambda gradients, beta: corrected_mean(gradients[1:], beta)
-)
+mean.mistake("The last gradient is left out.", lambda gradients, beta: corrected_mean(gradients[:-1], beta))
+mean.mistake("The first gradient is left out.", lambda gradients, beta: corrected_mean(gradients[1:], beta))
 mean.mistake(
     "All means are returned: the last one is asked for.",
     lambda gradients, beta: [corrected_mean(gradients[: t + 1], beta) for t in range(len(gradients))],
@@ -125,14 +122,22 @@ class ByHand:
         rate_on_decay: bool = True, numerator: str = "m",
     ):  # fmt: skip
         self.beta1, self.beta2, self.square, self.correct, self.root = beta1, beta2, square, correct, root
-        self.epsilon, self.decay, self.sign, self.later, self.keep_corrected = epsilon, decay, sign, later, keep_corrected
+        self.epsilon, self.decay, self.sign, self.later, self.keep_corrected = (
+            epsilon,
+            decay,
+            sign,
+            later,
+            keep_corrected,
+        )
         self.rate_on_decay, self.numerator = rate_on_decay, numerator
 
     def __call__(self, p: Vector, g: Vector, m: Vector, v: Vector, t: int, lr: float, decay: float) -> Stepped:
         rows = [self.number(*four, t + self.later, lr, decay) for four in zip(p, g, m, v, strict=True)]
         return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
 
-    def number(self, p: float, g: float, m: float, v: float, t: int, lr: float, decay: float) -> tuple[float, float, float]:
+    def number(
+        self, p: float, g: float, m: float, v: float, t: int, lr: float, decay: float
+    ) -> tuple[float, float, float]:
         if self.decay == "g":
             g += decay * p
         m = self.beta1 * m + (1 - self.beta1) * g
@@ -232,12 +237,18 @@ uncorrected.mistake(
 )
 uncorrected.mistake("β₁ and β₂ have changed places.", lambda t, beta1, beta2: length(t, beta2, beta1))
 uncorrected.mistake("v is taken as g²: it too begins at 0, and is too small.", lambda t, beta1, beta2: 1.0 - beta1**t)
-uncorrected.mistake("m is taken as g: it too begins at 0, and is too small.", lambda t, beta1, beta2: (1.0 - beta2**t) ** -0.5)
+uncorrected.mistake(
+    "m is taken as g: it too begins at 0, and is too small.", lambda t, beta1, beta2: (1.0 - beta2**t) ** -0.5
+)
 uncorrected.mistake(
     "Both weights have a root: only v has one.", lambda t, beta1, beta2: sqrt((1.0 - beta1**t) / (1.0 - beta2**t))
 )
-uncorrected.mistake("One step too few is counted: the weights add up to 1 − βᵗ.", lambda t, beta1, beta2: length(t - 1, beta1, beta2))
-uncorrected.mistake("One step too many is counted: the weights add up to 1 − βᵗ.", lambda t, beta1, beta2: length(t + 1, beta1, beta2))
+uncorrected.mistake(
+    "One step too few is counted: the weights add up to 1 − βᵗ.", lambda t, beta1, beta2: length(t - 1, beta1, beta2)
+)
+uncorrected.mistake(
+    "One step too many is counted: the weights add up to 1 − βᵗ.", lambda t, beta1, beta2: length(t + 1, beta1, beta2)
+)
 uncorrected.mistake(
     "The weights are multiplied by t: they add up to 1 − βᵗ.",
     lambda t, beta1, beta2: (1.0 - beta1) * t / sqrt((1.0 - beta2) * t),

@@ -41,12 +41,8 @@ product.mistake(
     "d is multiplied by the product itself: each factor's gradient holds the other factor alone.",
     lambda d, a, b: (multiply(d, multiply(a, b)), multiply(d, multiply(a, b))),
 )
-product.mistake(
-    "Both gradients hold B: that of B holds A.", lambda d, a, b: (multiply(d, b), multiply(d, b))
-)
-product.mistake(
-    "Both gradients hold A: that of A holds B.", lambda d, a, b: (multiply(d, a), multiply(d, a))
-)
+product.mistake("Both gradients hold B: that of B holds A.", lambda d, a, b: (multiply(d, b), multiply(d, b)))
+product.mistake("Both gradients hold A: that of A holds B.", lambda d, a, b: (multiply(d, a), multiply(d, a)))
 product.mistake(
     "The other factor is transposed, as in a matrix product: here it is number by number.",
     lambda d, a, b: (multiply(d, transpose(b)), multiply(d, transpose(a))),
@@ -249,16 +245,20 @@ walk.mistake(
     "A product sends the value of the product: it sends each entry the value of the other.",
     lambda graph: walked(graph, factor="both"),
 )
-walk.mistake("A product sends the gradient on as a sum does: it has the other's value as a factor.", lambda graph: walked(graph, factor="1"))
-walk.mistake("A sum sends the other's value as a factor, as a product does: its factor is 1.", lambda graph: walked(graph, sums="other"))
+walk.mistake(
+    "A product sends the gradient on as a sum does: it has the other's value as a factor.",
+    lambda graph: walked(graph, factor="1"),
+)
+walk.mistake(
+    "A sum sends the other's value as a factor, as a product does: its factor is 1.",
+    lambda graph: walked(graph, sums="other"),
+)
 walk.mistake("A sum sends half to each entry: it sends all to both.", lambda graph: walked(graph, sums="half"))
 walk.mistake(
     "A product of an entry with itself counts once: the entry is reached twice.",
     lambda graph: walked(graph, with_itself="once"),
 )
-walk.mistake(
-    "The end's own gradient is missing: it is 1.", lambda graph: [*walked(graph)[:-1], 0.0]
-)
+walk.mistake("The end's own gradient is missing: it is 1.", lambda graph: [*walked(graph)[:-1], 0.0])
 walk.mistake("The walk begins with the end's value: it begins with 1.", lambda graph: walked(graph, start=None))
 walk.mistake("The walk begins with 0, and stays there: it begins with 1 at the end.", lambda graph: [0.0] * len(graph))
 walk.mistake("Only the first of two entries is reached: a gradient goes to both.", one_end(0))
@@ -276,4 +276,6 @@ walk.mistake(
     lambda graph: [g for g, entry in zip(walked(graph), graph, strict=True) if entry[0] == "given"],
 )
 walk.mistake("These are the values: the gradients are asked for.", values_of)
-walk.mistake("The gradients stand in the order of the walk: entry i's belongs in place i.", lambda graph: walked(graph)[::-1])
+walk.mistake(
+    "The gradients stand in the order of the walk: entry i's belongs in place i.", lambda graph: walked(graph)[::-1]
+)

@@ -84,8 +84,7 @@ mean.mistake(
 mean.mistake(
     "It is divided by the number of rows of each matrix: divide by the number of sentences.",
     lambda many: {
-        name: [[x / len(rows) for x in row] for row in rows]
-        for name, rows in weighted(many, [1.0] * len(many)).items()
+        name: [[x / len(rows) for x in row] for row in rows] for name, rows in weighted(many, [1.0] * len(many)).items()
     },
 )
 mean.mistake(
@@ -108,7 +107,11 @@ def draw_bowl(rng: random.Random, N: int) -> tuple[LossAndSlopes, list[float], f
         return sum(a * (y - b) ** 2 for a, y, b in terms), [2 * a * (y - b) for a, y, b in terms]
 
     text = " + ".join(f"{a:.2g} (x{i} − {b:.2g})²" for i, (a, b) in enumerate(zip(steep, bottom, strict=True)))
-    x, lr, most = [b + rng.choice((-1.0, 1.0)) * rng.uniform(1.0, 2.0) for b in bottom], rng.uniform(0.05, 0.2), rng.randint(2, 6)
+    x, lr, most = (
+        [b + rng.choice((-1.0, 1.0)) * rng.uniform(1.0, 2.0) for b in bottom],
+        rng.uniform(0.05, 0.2),
+        rng.randint(2, 6),
+    )
     losses = descent(bowl, x, lr, 0.0, 9)[0]
     after = rng.randint(1, most + 2)
     return described(bowl, text + ", and its slopes"), x, lr, (losses[after - 1] + losses[after]) / 2, most
@@ -177,11 +180,13 @@ descend.mistake(
     of_the_end(lambda right, x: (right[0][:-1], right[1])),
 )
 descend.mistake(
-    "The loss at the start is missing: look before the first step.", of_the_end(lambda right, x: (right[0][1:], right[1]))
+    "The loss at the start is missing: look before the first step.",
+    of_the_end(lambda right, x: (right[0][1:], right[1])),
 )
 descend.mistake("The start is returned: x must be where the steps ended.", of_the_end(lambda right, x: (right[0], x)))
 descend.mistake(
-    "Only the last loss is returned: keep a list of all.", of_the_end(lambda right, x: (right[0][-1], right[1]))  # type: ignore[arg-type, return-value]
+    "Only the last loss is returned: keep a list of all.",
+    of_the_end(lambda right, x: (right[0][-1], right[1])),  # type: ignore[arg-type, return-value]
 )
 descend.mistake("The two results have changed places.", of_the_end(lambda right, x: (right[1], right[0])))
 descend.mistake(
@@ -249,8 +254,12 @@ generate.mistake(
     "Only the new tokens are returned: the given ones come first.",
     lambda logits_of, ids, n: write_on(logits_of, ids, n)[len(ids) :],
 )
-generate.mistake("One token is missing: append n_tokens of them.", lambda logits_of, ids, n: write_on(logits_of, ids, n - 1))
-generate.mistake("One token too many: append n_tokens of them.", lambda logits_of, ids, n: write_on(logits_of, ids, n + 1))
+generate.mistake(
+    "One token is missing: append n_tokens of them.", lambda logits_of, ids, n: write_on(logits_of, ids, n - 1)
+)
+generate.mistake(
+    "One token too many: append n_tokens of them.", lambda logits_of, ids, n: write_on(logits_of, ids, n + 1)
+)
 generate.mistake(
     "n_tokens is taken for the length of the whole: so many are added to the given ones.",
     lambda logits_of, ids, n: write_on(logits_of, ids, max(0, n - len(ids))),
@@ -261,7 +270,10 @@ generate.mistake(
 )
 generate.mistake(
     "The largest logit itself is appended: its place in the row is the id.",
-    lambda logits_of, ids, n: [*ids, *(max(logits_of([*ids, *write_on(logits_of, ids, n)[len(ids) :]][: len(ids) + i])[-1]) for i in range(n))],
+    lambda logits_of, ids, n: [
+        *ids,
+        *(max(logits_of([*ids, *write_on(logits_of, ids, n)[len(ids) :]][: len(ids) + i])[-1]) for i in range(n)),
+    ],
 )
 generate.mistake(
     "The new tokens stand in front: they follow the given ones.",

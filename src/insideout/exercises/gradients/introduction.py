@@ -127,6 +127,21 @@ slope.mistake("The nudge is not h: use the given one.", lambda f, x, h: central(
 slope.mistake("The nudge is twice the given one.", lambda f, x, h: central(f, x, 2 * h))
 slope.mistake("The nudge is half the given one: f(x + h) and f(x − h).", lambda f, x, h: central(f, x, h / 2))
 slope.mistake(
+    "The bracket is missing: f(x + h) − f(x − h) / 2h divides the second value alone.",
+    lambda f, x, h: f(x + h) - f(x - h) / (2 * h),
+)
+slope.mistake("One side is nudged, and divided by 2h: nudge both ways.", lambda f, x, h: (f(x + h) - f(x)) / (2 * h))
+slope.mistake(
+    "Both points lie above x: take one on either side, x + h and x − h.",
+    lambda f, x, h: (f(x + 2 * h) - f(x)) / (2 * h),
+)
+slope.mistake(
+    "The nudge is a share of x: it is h itself, added and subtracted.",
+    lambda f, x, h: (f(x * (1 + h)) - f(x * (1 - h))) / (2 * h),
+)
+slope.mistake("This is the function's value: its slope is asked for.", lambda f, x, h: f(x))
+slope.mistake("It is divided by 2x: the input moved by 2h.", lambda f, x, h: (f(x + h) - f(x - h)) / (2 * x))
+slope.mistake(
     "This is the curvature, f(x + h) − 2 f(x) + f(x − h) over h².",
     lambda f, x, h: (f(x + h) - 2 * f(x) + f(x - h)) / (h * h),
 )
@@ -233,6 +248,36 @@ floor.mistake(
     lambda sentences: over_answers(
         sentences, lambda group: -math.log(max(group.count(word) for word in group) / len(group))
     ),
+)
+floor.mistake(
+    "The losses of the pairs are added up, each pair once: take the mean over all predictions.",
+    lambda sentences: sum(lowest([group]) for group in answers(sentences, word_and_position)),
+)
+floor.mistake(
+    "The logarithm of the mean share is taken: take the mean of the logarithms.",
+    lambda sentences: (
+        -math.log(over_answers(sentences, lambda group: sum(group.count(w) for w in group) / len(group) ** 2))
+    ),
+)
+floor.mistake(
+    "An answer costs the logarithm of the size of its group: it costs −ln of its share there.",
+    lambda sentences: over_answers(sentences, lambda group: math.log(len(group))),
+)
+floor.mistake(
+    "All answers of a pair count as equally likely, and each pair once.",
+    lambda sentences: over_groups(sentences, lambda group: math.log(len(set(group)))),
+)
+floor.mistake(
+    "This is ln of the number of words, the loss of a model that sees nothing.",
+    lambda sentences: math.log(len({word for ids in sentences for word in ids})),
+)
+floor.mistake(
+    "This is how unevenly the words are spread over all: look at what follows each pair of word and position.",
+    lambda sentences: lowest([[word for ids in sentences for word in ids]]),
+)
+floor.mistake(
+    "Pairs with one answer are left out of the mean: they cost nothing, and count.",
+    lambda sentences: lowest([group for group in answers(sentences, word_and_position) if len(group) > 1] or [[0]]),
 )
 floor.mistake(
     "The price of an answer is taken as 1 − its share: it is −ln of the share.",

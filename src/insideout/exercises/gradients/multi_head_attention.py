@@ -89,6 +89,20 @@ split.mistake(
     lambda x, n_heads: [[row[h : h + len(x[0]) // n_heads] for row in x] for h in range(n_heads)],
 )
 split.mistake(
+    "The heads are H columns wide: they are D = C / H wide, and there are H of them.",
+    lambda x, n_heads: in_widths(x, n_heads, n_heads),
+)
+split.mistake(
+    "Each head has one column too many: a slice stops before its end.",
+    lambda x, n_heads: [
+        [row[h * (len(row) // n_heads) : (h + 1) * (len(row) // n_heads) + 1] for row in x] for h in range(n_heads)
+    ],
+)
+split.mistake(
+    "Each head goes on to the last column: head h ends before column (h + 1) · D.",
+    lambda x, n_heads: [[row[h * (len(row) // n_heads) :] for row in x] for h in range(n_heads)],
+)
+split.mistake(
     "Each head lies on its side: a row for each position, a column for each of its numbers.",
     lambda x, n_heads: [transpose(each) for each in split_heads(x, n_heads)],
 )
@@ -144,6 +158,22 @@ parts.mistake(
 parts.mistake(
     "Head h begins at row h of W_O: it begins at h · D.",
     lambda z, w: [matmul(head, w[h : h + len(head[0])]) for h, head in enumerate(z)],
+)
+parts.mistake(
+    "Every head is given the whole output: each adds its own part.",
+    lambda z, w: [matmul(merge_heads(z), w)] * len(z),
+)
+parts.mistake(
+    "Head h uses the rows of the next head: it begins at row h · D.",
+    lambda z, w: what_each_writes([*z[-1:], *z[:-1]], w)[1:] + what_each_writes([*z[-1:], *z[:-1]], w)[:1],
+)
+parts.mistake(
+    "Every head uses the first D columns of W_O, turned round: it uses D rows, those from h · D.",
+    lambda z, w: [matmul(head, transpose([row[: len(head[0])] for row in w])) for head in z],
+)
+parts.mistake(
+    "Each head writes into the first D columns only: it writes into all C.",
+    lambda z, w: [[row[: len(z[0][0])] for row in part] for part in what_each_writes(z, w)],
 )
 parts.mistake(
     "The heads meet the rows of W_O in reverse order.",

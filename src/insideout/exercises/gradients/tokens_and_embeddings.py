@@ -59,6 +59,17 @@ product.mistake(
     ],
 )
 product.mistake(
+    "Row i of a meets column i of b alone, in every entry: entry ij belongs to column j.",
+    lambda a, b: [
+        [sum(x * y for x, y in zip(row, column, strict=True))] * len(b[0])
+        for row, column in zip(a, transpose(b), strict=True)
+    ],
+)
+product.mistake(
+    "Sums are multiplied: multiply first, pair by pair, and then add up.",
+    lambda a, b: [[sum(row) * sum(column) for column in transpose(b)] for row in a],
+)
+product.mistake(
     "The numbers are added, not multiplied, inside the sum.",
     lambda a, b: [[sum(x + y for x, y in zip(row, column, strict=True)) for column in transpose(b)] for row in a],
 )
@@ -178,6 +189,30 @@ embed.mistake(
 embed.mistake(
     "The two rows are multiplied: they are added.",
     lambda ids, tokens, positions: multiply([tokens[token] for token in ids], positions[: len(ids)]),
+)
+embed.mistake(
+    "The row of the position is subtracted: it is added.",
+    lambda ids, tokens, positions: [
+        [a - b for a, b in zip(tokens[token], positions[t], strict=True)] for t, token in enumerate(ids)
+    ],
+)
+embed.mistake(
+    "The number of the position is added, and not its row.",
+    lambda ids, tokens, positions: [[a + t for a in tokens[token]] for t, token in enumerate(ids)],
+)
+embed.mistake(
+    "The positions run backward: the first word stands at position 0.",
+    lambda ids, tokens, positions: rows_of(ids, list(range(len(ids)))[::-1], tokens, positions),
+)
+embed.mistake(
+    "The positions are counted from −1: the first word stands at position 0.",
+    lambda ids, tokens, positions: rows_of(ids, [t - 1 for t in range(len(ids))], tokens, positions),
+)
+embed.mistake(
+    "The last rows of the position table are taken: the first word stands at position 0.",
+    lambda ids, tokens, positions: rows_of(
+        ids, list(range(len(positions) - len(ids), len(positions))), tokens, positions
+    ),
 )
 embed.mistake(
     "`+` of two lists puts one behind the other: add them number by number.",
