@@ -307,7 +307,7 @@ ANSWERS["gradients.queries_keys_values.linear"] = {
         lambda x, w, b: [[max(0.0, y + c) for y, c in zip(row, b, strict=True)] for row in mm(x, w)],
         lambda x, w, b: [[y + abs(c) for y, c in zip(row, b, strict=True)] for row in mm(x, w)],
         lambda x, w, b: tr([[y + c for y, c in zip(row, b, strict=True)] for row in mm(x, w)]),
-        lambda x, w, b: [[y + c for y, c in zip(row, b, strict=True)] for row in mm(x, w)][0],
+        lambda x, w, b: [y + c for y, c in zip(mm(x, w)[0], b, strict=True)],
         lambda x, w, b: mm([[*row, 1.0] for row in x], [b, *w]),
         lambda x, w, b: [[(y + c) / 2 for y, c in zip(row, b, strict=True)] for row in mm(x, w)],
         lambda x, w, b: [[y + x[t][j % len(x[0])] for j, y in enumerate(row)] for t, row in enumerate(mm(x, w))],
@@ -640,7 +640,7 @@ ANSWERS["gradients.feed_forward.gelu"] = {
         over(lambda x: x * Phi(2 * x)),
         lambda h: [x * Phi(x) for row in h for x in row],
         over(lambda x: 0.5 * x * 1 + math.erf(x / math.sqrt(2))),
-        lambda h: [[x * Phi(x) for x in row] for row in h][0],
+        lambda h: [x * Phi(x) for x in h[0]],
     ],
 }
 ANSWERS["gradients.feed_forward.slope"] = {
@@ -984,7 +984,7 @@ ANSWERS["gradients.gradient_of_the_loss.central_differences"] = {
         lambda f, x, h: [(f(bumped(x, i, h)) - f(bumped(x, i, -h))) / (2 * h) for i in range(len(x))],
         lambda f, x, h: np.array([f(bumped(x, i, h)) - f(bumped(x, i, -h)) for i in range(len(x))]) / 2 / h,
         lambda f, x, h: tuple(
-            (f(x[:i] + [x[i] + h] + x[i + 1 :]) - f(x[:i] + [x[i] - h] + x[i + 1 :])) / h / 2 for i in range(len(x))
+            (f([*x[:i], x[i] + h, *x[i + 1 :]]) - f([*x[:i], x[i] - h, *x[i + 1 :]])) / h / 2 for i in range(len(x))
         ),
     ],
     WRONG: [

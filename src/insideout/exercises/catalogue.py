@@ -51,15 +51,22 @@ class Mistake:
     function: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
-    """Arguments to try an answer on."""
+    """Arguments to try an answer on, and what the exercise's own functions made of them."""
 
     arguments: Arguments
     sizes: dict[str, int]
     """What the sizes were, by name; empty where the draw has none."""
     drawn: bool = True
     """Drawn by the rule, and not an edge that only decides."""
+    known: "dict[Callable[..., Any], Outcome]" = field(default_factory=dict, repr=False)
+
+    def of(self, function: Callable[..., Any]) -> "Outcome":
+        """What the reference or a mistake makes of this case; computed once."""
+        if function not in self.known:
+            self.known[function] = outcome(function, self)
+        return self.known[function]
 
 
 @dataclass(frozen=True)
@@ -178,8 +185,8 @@ class Exercise:
         """Of the pairs (mistake, reference or earlier mistake), those that this case tells apart."""
         if not untold:
             return set()
-        right = outcome(self.reference, case)
-        found = [outcome(mistake.function, case) for mistake in self.mistakes]
+        right = case.of(self.reference)
+        found = [case.of(mistake.function) for mistake in self.mistakes]
         return {
             (i, j) for i, j in untold
             if (self.shows(found[i], right) if j is None else not self.fits(found[i], found[j], right))

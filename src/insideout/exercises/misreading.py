@@ -20,6 +20,8 @@ def misread(
     exercise: Exercise, names: Sequence[str], cases: Sequence[Case], given: Sequence[Outcome], rights: Sequence[Outcome]
 ) -> str:
     """The first change of the arguments with which the reference gives every answer; empty when there is none."""
+    if exercise.compare is not None:
+        return ""
     by_size = sorted(range(len(cases)), key=lambda i: len(str(rights[i].value)))
     telling = [i for i in by_size if exercise.complaint(given[i], rights[i])]
     order = telling[:1] + telling[-1:] + by_size

@@ -78,6 +78,21 @@ mean.mistake(
     corrected_each_time,
 )
 mean.mistake(
+    "The mean begins at the first gradient, and is corrected as if it had begun at 0.",
+    lambda gradients, beta: raw_mean(gradients, beta, start=gradients[0]) / (1.0 - beta ** len(gradients)),
+)
+mean.mistake(
+    "The correction is (1 − β)ᵗ: the power is of β alone, 1 − βᵗ.",
+    lambda gradients, beta: raw_mean(gradients, beta) / (1.0 - beta) ** len(gradients),
+)
+mean.mistake(
+    "The correction is 1 − β · t: it is a power, 1 − βᵗ.",
+    lambda gradients, beta: raw_mean(gradients, beta) / (1.0 - beta * len(gradients)),
+)
+mean.mistake(
+    "The correction is βᵗ: it is 1 − βᵗ.", lambda gradients, beta: raw_mean(gradients, beta) / beta ** len(gradients)
+)
+mean.mistake(
     "The mean is multiplied by 1 − βᵗ: it is divided by it.",
     lambda gradients, beta: raw_mean(gradients, beta) * (1.0 - beta ** len(gradients)),
 )

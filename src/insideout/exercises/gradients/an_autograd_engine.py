@@ -264,7 +264,7 @@ walk.mistake("The walk begins with 0, and stays there: it begins with 1 at the e
 walk.mistake("Only the first of two entries is reached: a gradient goes to both.", one_end(0))
 walk.mistake("Only the second of two entries is reached: a gradient goes to both.", one_end(1))
 walk.mistake(
-    "What has arrived so far is sent on each time something arrives: an entry sends its gradient once, when it is whole.",
+    "What has arrived so far is sent on each time something arrives: an entry sends its own once, when it is whole.",
     each_once,
 )
 walk.mistake(

@@ -296,7 +296,8 @@ def columns(a: Matrix, b: Matrix) -> Vector:
 
 layer_norm = Exercise(
     "gradients.backpropagation.layer_norm", stars=3, minutes=20, reference=norm_gradients, draw=draw_norm,
-    edges=[draw_narrow, ([[1.0, 2.0, 3.0]], [[0.0, 1.0, 5.0]], [1.0, 1.0, 1.0])], section="The second norm, and the sum",
+    edges=[draw_narrow, ([[1.0, 2.0, 3.0]], [[0.0, 1.0, 5.0]], [1.0, 1.0, 1.0])],
+    section="The second norm, and the sum",
 )  # fmt: skip
 layer_norm.mistake(
     "γ is pulled out of the mean: it differs from number to number, so dn = γ ⊙ dy goes inside both means.",

@@ -17,8 +17,9 @@ Gradients = dict[str, Matrix]
 
 
 def draw_many(rng: random.Random, N: int, I: int, J: int) -> tuple[list[Gradients]]:
-    """The gradients of N sentences: two parameters of unlike shapes each."""
-    return ([{"attention.query": matrix(rng, I, I), "lm_head": matrix(rng, I, J)} for _ in range(N)],)
+    """The gradients of N sentences: two parameters of unlike shapes each, or three."""
+    shapes = {"attention.query": (I, I), "lm_head": (I, J)} | rng.choice(({}, {"feed_forward.up": (J, I)}))
+    return ([{name: matrix(rng, *shape) for name, shape in shapes.items()} for _ in range(N)],)
 
 
 def weighted(many: list[Gradients], weights: Sequence[float]) -> Gradients:

@@ -127,6 +127,18 @@ slope.mistake(
     "The second term's factor is |x|: it has the sign of x.", each(lambda x: cumulative(x) + abs(x) * density(x))
 )
 slope.mistake("This is the slope of ReLU, 0 or 1. GELU's is neither.", each(lambda x: 1.0 if x > 0 else 0.0))
+slope.mistake(
+    "The x of GELU stands at the wrong term: Φ(x) is alone, and φ(x) is multiplied by x.",
+    each(lambda x: x * cumulative(x) + density(x)),
+)
+slope.mistake(
+    "The second term has x², as if x were there twice: it is x φ(x).",
+    each(lambda x: cumulative(x) + x * x * density(x)),
+)
+slope.mistake(
+    "This is the product of Φ and φ: the product rule has two terms, Φ(x) and x φ(x).",
+    each(lambda x: cumulative(x) * density(x)),
+)
 slope.mistake("This is GELU itself: its slope is asked for.", library_gelu)
 slope.mistake(
     "erf is taken at x, not at x/√2, in the first term.", each(lambda x: (1.0 + erf(x)) / 2.0 + x * density(x))

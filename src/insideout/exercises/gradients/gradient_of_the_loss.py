@@ -191,8 +191,8 @@ logits.mistake(
     by_row(lambda p, z, target, n: [x / n - (j == target) for j, x in enumerate(p)]),
 )
 logits.mistake(
-    "Only the true word's logit has a gradient, as if the softmax's Jacobian were diagonal: raising another logit lowers "
-    "the true word's probability.",
+    "Only the true word's logit has a gradient, as if the softmax's Jacobian were diagonal: raising another logit "
+    "lowers the true word's probability.",
     by_row(lambda p, z, target, n: [(x - 1) / n if j == target else 0.0 for j, x in enumerate(p)]),
 )
 logits.mistake(
