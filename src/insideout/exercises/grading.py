@@ -401,6 +401,8 @@ def changed(before: Any, after: Any) -> bool:
             or any(changed(before[k], after[k]) for k in before)
         )
     if isinstance(before, list | tuple):
+        if set(map(type, before)) <= {float, int} and before == after:
+            return False
         return len(before) != len(after) or any(changed(a, b) for a, b in zip(before, after, strict=True))
     try:
         a, b = Numbers.of(before), Numbers.of(after)
