@@ -1514,13 +1514,17 @@ ANSWERS["gradients.closing_the_loop.mean"] = {
 }
 
 
+def downhill(x, slopes, lr):
+    return [a - lr * b for a, b in zip(x, slopes, strict=True)]
+
+
 def down(
     f,
     x,
     lr,
     goal,
     most,
-    step=lambda x, s, lr: [a - lr * b for a, b in zip(x, s, strict=True)],
+    step=downhill,
     reached=lambda l, goal: l < goal,
 ):
     losses = []

@@ -26,9 +26,9 @@ def diagnose(answers: Sequence[Any], rights: Sequence[Any], inputs: Sequence[Inp
     if all(isinstance(right, tuple) for right in rights):
         return diagnose_results(answers, rights, inputs, tolerance)
     if all(isinstance(right, dict) for right in rights):
-        keys = list(rights[0])
-        if not all(isinstance(each, dict) and set(each) == set(keys) for each in [*answers, *rights]):
+        if not all(isinstance(a, dict) and a.keys() == b.keys() for a, b in zip(answers, rights, strict=True)):
             return ""
+        keys = [key for key in rights[0] if all(key in right for right in rights)]
         in_order = [[tuple(each[key] for key in keys) for each in some] for some in (answers, rights)]
         return diagnose_results(in_order[0], in_order[1], inputs, tolerance, [str(key) for key in keys])
     try:

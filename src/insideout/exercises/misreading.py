@@ -63,7 +63,7 @@ def changes(names: Sequence[str], arguments: Arguments) -> Iterator[tuple[str, C
         if kinds[i] == kinds[j]:
             yield (
                 f"This is what comes out when `{names[j]}` stands where `{names[i]}` belongs.",
-                put(i, lambda x, a, j=j: a[j]),
+                put(i, another(j)),
             )
     for i in places:
         for how, change in CHANGES.get(kinds[i], ()):
@@ -77,6 +77,11 @@ def exchanged(i: int, j: int) -> Change:
         return tuple(result)
 
     return change
+
+
+def another(j: int) -> Callable[[Any, Arguments], Any]:
+    """The j-th argument in place of this one."""
+    return lambda x, arguments: arguments[j]
 
 
 def put(i: int, replace: Callable[[Any, Arguments], Any]) -> Change:

@@ -7,6 +7,7 @@ Standard library only. Shapes: T positions, C width, S keys, V vocabulary.
 import random
 from collections.abc import Callable
 from math import erf, exp, pi, sqrt, tanh
+from typing import Any
 
 from insideout.exercises import drawing
 from insideout.exercises.catalogue import Exercise
@@ -280,10 +281,10 @@ def norm_row(
     return mistaken
 
 
-def with_parameters(change: Callable[[Matrix, Matrix, Vector, Norm], Norm]) -> Callable[..., Norm]:
+def with_parameters(change: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
     """The right gradients, changed with dy, n and gain at hand."""
 
-    def mistaken(dy: Matrix, x: Matrix, gain: Vector) -> Norm:
+    def mistaken(dy: Matrix, x: Matrix, gain: Vector) -> tuple[Any, ...]:
         return change(dy, library_layer_norm(x, gain, [0.0] * len(gain))[1], gain, norm_gradients(dy, x, gain))
 
     return mistaken
