@@ -13,7 +13,7 @@ help:
 	@echo "make test   lint, types, import contract, tests, every chapter at tiny scale"
 	@echo "make test-quick   lint, types, import contract, and the tests that train nothing"
 	@echo "make book   execute the chapters that changed, build the site and the EPUB in book/_build; PART=2 for one part"
-	@echo "make lab    open the chapters as notebooks in JupyterLab"
+	@echo "make lab    open your own copy of the chapters in JupyterLab (my-book, or FOLDER=...); what you wrote stays"
 	@echo "make bench  measure against peers; results go to benchmarks/results"
 
 .venv/bin/python:
@@ -62,9 +62,8 @@ book: .venv/book.installed
 
 lab: export JUPYTER_CONFIG_DIR = $(CURDIR)/.venv/jupyter
 lab: .venv/lab.installed
-	@.venv/bin/jupytext-config set-default-viewer markdown >/dev/null
 	@.venv/bin/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1 || true
-	@.venv/bin/jupyter lab book
+	@.venv/bin/insideout lab $(or $(FOLDER),my-book)
 
 bench: .venv/dev.installed
 	@for script in tokenizer generation smollm2 rollout kernels gradients planner training_throughput learning_speed; do script=benchmarks/$$script.py; echo "$$script"; $(PY) $$script || exit 1; done

@@ -32,6 +32,7 @@ COMMANDS = {
     "export": Command("write a model for transformers or ONNX Runtime", "Export"),
     "plan": Command("say what a training run will need: memory, time and cost", "MakePlan"),
     "doctor": Command("look at this machine; known trouble, each with its cure", "Doctor"),
+    "lab": Command("open your own copy of the chapters as notebooks", "Lab"),
     "check": Command("run your answers to exercises, or list your progress", "Check"),
     "run": Command("make a recipe's result, unless it is stored already"),
     "scores": Command("show what every stage can do, side by side", "ShowScores"),

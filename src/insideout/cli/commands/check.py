@@ -1,4 +1,4 @@
-"""`insideout check`: a file of answers, the list of exercises, or one exercise with its hints."""
+"""`insideout check`: answers in a file or in notebooks, the list of exercises, or one exercise with its hints."""
 
 import itertools
 import linecache
@@ -15,11 +15,11 @@ from insideout.errors import BadInput
 
 @dataclass(frozen=True)
 class Check:
-    """Run a file of answers to exercises; show one exercise; or list them all and your progress."""
+    """Mark answers to exercises, in a file or in your copy; show one exercise; or list them all and your progress."""
 
     what: Annotated[str | None, tyro.conf.Positional] = None
-    """A Python file that calls check(id, answer); or an exercise's id; or a chapter's, such as gradients.loss.
-    Left out: list all exercises."""
+    """A Python file that calls check(id, answer); a notebook, or a folder of them, such as my-book; an exercise's id; a
+    chapter's, such as gradients.loss. Left out: list all exercises."""
     hint: bool = False
     """Show the exercise's next hint."""
 
@@ -31,8 +31,8 @@ class Check:
         path = Path(self.what)
         if self.what in topics():
             return list_all([self.what])
-        if path.is_dir():
-            raise BadInput(f"{path} is a folder: give a Python file that calls check(id, answer).")
+        if path.is_dir() or (path.is_file() and path.suffix == ".ipynb"):
+            return run_notebooks(path)
         if path.is_file():
             return run_file(path)
         if path.suffix or "/" in self.what or "\\" in self.what:
@@ -77,6 +77,36 @@ def run_file(path: Path) -> int:
     if broken:
         write(broken, sys.stderr)
     return 1 if counts["wrong"] or broken else 0
+
+
+def run_notebooks(path: Path) -> int:
+    """Grade the answers in a notebook, or in all of a folder, and sum up. 1 when one is wrong, else 0."""
+    from insideout.exercises.answers import answers, notebooks
+    from insideout.exercises.grading import collected, raised_text
+    from insideout.exercises.showing import write
+
+    found = [answer for each in notebooks(path) for answer in answers(each)]
+    if not found:
+        raise BadInput(f"{path} holds no answer: no cell of a notebook in it calls check(id, answer).")
+    broken = 0
+    with collected() as verdicts:
+        for answer in (each for each in found if each.tried):
+            trouble = answer.trouble
+            if not trouble:
+                try:
+                    answer.run()
+                except BadInput as error:
+                    trouble = str(error)
+                except Exception as error:
+                    trouble = f"it broke off: {raised_text(error, None)}"
+            if trouble:
+                broken += 1
+                write(f"✗ {answer.exercise} ({answer.place}): {trouble}")
+    counts = {name: sum(each.outcome == name for each in verdicts) for name in ("right", "wrong", "not yet")}
+    counts["wrong"] += broken
+    counts["not yet"] += sum(not each.tried for each in found)
+    write(f"\n{len(found)} exercises: " + ", ".join(f"{n} {name}" for name, n in counts.items() if n) + ".")
+    return 1 if counts["wrong"] else 0
 
 
 def syntax_sentence(path: Path, error: Exception) -> str:
