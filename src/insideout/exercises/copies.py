@@ -166,7 +166,7 @@ def updated(mine: Cell, before: Cell | None, after: Cell, report: Report) -> tup
 
 
 def under_old_ids(cells: Sequence[Cell], before: Sequence[Cell]) -> list[Cell]:
-    """Cells under the ids of those that they come from: equal ones, answers to one exercise, and, between them, alike."""
+    """Cells under the ids of those that they come from: equal, answers to one exercise, or, between such, alike."""
     pairs = dict(matches(cells, before))
     taken = set(pairs.values())
     result = []
