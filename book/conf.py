@@ -4,6 +4,7 @@ The chapters are MyST Markdown notebooks. Sphinx executes nothing: it finds what
 Nothing in the built site needs a network: see `_ext/offline.py`.
 """
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,7 @@ extensions = [
     "offline",
     "mathml",
     "chapters",
+    "downloads",
     "figures",
     "bookkeeping",
     "navigation",
@@ -80,6 +82,7 @@ html_title = project
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_js_files = ["custom.js"]
+html_baseurl = os.environ.get("INSIDEOUT_ADDRESS", "")  # where the site will be read, once that is known
 html_favicon = "_static/favicon.svg"
 html_search_scorer = str(BOOK / "_static" / "scorer.js")
 html_show_search_summary = False  # a summary would have to be fetched, which file:// forbids

@@ -1,68 +1,15 @@
-"""Which cells only keep books, by rule: claims, intervals, rounding, sentences chosen. These are folded.
+"""Cells that only keep books are folded on the pages: those that `insideout.lab.bookkeeping` names."""
 
-A statement keeps books when all it does is to call one of BOOKS, or to name, round or format what such a call gave. A
-cell is folded when all of its statements keep books. Nothing is marked by hand, in the pages or in the notebooks.
-"""
-
-import ast
 import re
 from typing import Any
 
 from sphinx.application import Sphinx
 
-BOOKS = {
-    "claim", "claim_less", "claim_mean", "difference", "interval", "near", "round", "rounded", "say", "with_unit",
-}  # fmt: skip
-"""Functions that record, round or choose words, and compute nothing that a reader came for."""
+from insideout.lab.bookkeeping import is_folded
+
 FOLD = re.compile(r"^(?P<fence>`{3,})\{code-cell\}[^\n]*\n(?P<body>.*?)^(?P=fence)[ \t]*$", flags=re.M | re.S)
 TAGS = re.compile(r"^:tags: \[(.*)\]$", flags=re.M)
 PROMPT = "Numbers of this paragraph, recorded and checked"
-
-
-CLAIMS = {"claim", "claim_less", "claim_mean"}
-
-
-def called(node: ast.AST) -> str:
-    """The name of the function that a call calls, or nothing."""
-    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
-
-
-def is_books(value: ast.expr) -> bool:
-    """Is this value a claim, a rounding, a sentence, or a part, a tuple or a list of such?"""
-    if any(called(node) in CLAIMS for node in ast.walk(value)):
-        return True
-    if isinstance(value, ast.Attribute | ast.Subscript):
-        return is_books(value.value)
-    if isinstance(value, ast.Tuple | ast.List):
-        return bool(value.elts) and all(map(is_books, value.elts))
-    if isinstance(value, ast.GeneratorExp | ast.ListComp):
-        return is_books(value.elt)
-    if isinstance(value, ast.DictComp):
-        return is_books(value.value)
-    return called(value) in BOOKS
-
-
-def keeps_books(statement: ast.stmt) -> bool:
-    """Does this statement do nothing but keep books?"""
-    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr) and statement.value is not None:
-        return is_books(statement.value)
-    if isinstance(statement, ast.For | ast.If | ast.With):
-        return all(map(keeps_books, statement.body))
-    return False
-
-
-def statements(code: str) -> list[ast.stmt]:
-    """The statements of a cell; none for what is not plain Python."""
-    try:
-        return ast.parse(code).body
-    except SyntaxError:
-        return []
-
-
-def is_folded(code: str) -> bool:
-    """Is this a cell that only keeps books?"""
-    body = statements(code)
-    return bool(body) and all(map(keeps_books, body))
 
 
 def parts(cell: str) -> tuple[str, str]:

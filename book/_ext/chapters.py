@@ -1,4 +1,4 @@
-"""What makes a page a chapter: what it gave when it was executed, its times and its notebook at the top.
+"""What makes a page a chapter: what it gave when it was executed, its times and a link to its notebook at the top.
 
 A page is a chapter when its front matter has an `insideout:` key. Sphinx executes nothing: `build.py` does, and here
 its results are put in their places (execution.py). A chapter without results is shown all the same, and says so.
@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import myst_nb.sphinx_
 import nbformat
 from docutils import nodes
@@ -161,18 +160,6 @@ def add_facts(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     title.parent.insert(title.parent.index(title) + 1, line)
 
 
-def write_notebooks(app: Sphinx, error: Exception | None) -> None:
-    """Each chapter as a notebook beside the site, not executed: running it is the reader's part."""
-    if error is not None or app.builder.format != "html" or app.builder.name == "epub":
-        return
-    for docname in app.env.found_docs:
-        source = Path(app.env.doc2path(docname))
-        if front_matter(source):
-            target = Path(app.outdir) / notebook_name(docname)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            jupytext.write(jupytext.read(source), target, fmt="ipynb")
-
-
 def wrap_tables(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Tables scroll inside their own box, so that a phone's page stays as wide as the phone."""
     if app.builder.format != "html" or app.builder.name == "epub":
@@ -211,5 +198,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-resolved", add_facts)
     app.connect("doctree-resolved", fold_solutions, priority=900)
     app.connect("doctree-resolved", wrap_tables)
-    app.connect("build-finished", write_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,9 @@
-// Wide formulas scroll in their own box; a keyboard must be able to reach them.
+// What is wider than its box scrolls in it; a keyboard must be able to reach it. And buttons say what they do.
 window.addEventListener("load", () => {
-  for (const box of document.querySelectorAll("div.math, .table-scroll, .cell_output")) {
+  for (const box of document.querySelectorAll("div.math, .table-scroll, .cell_output, .figure, div.highlight pre")) {
     if (box.scrollWidth > box.clientWidth + 1) box.setAttribute("tabindex", "0");
   }
+  for (const button of document.querySelectorAll("button.copybtn")) button.setAttribute("aria-label", "Copy this code");
 });
 
 // On paper everything is unfolded.

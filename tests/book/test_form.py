@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from bookkeeping import FOLD, folded, is_folded, keeps_books, parts, statements
+from bookkeeping import FOLD, folded, parts
+
+from insideout.lab.bookkeeping import is_folded, keeps_books, statements
 
 BOOK = Path(__file__).parents[2] / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9]*/[0-9][0-9]_*.md"))

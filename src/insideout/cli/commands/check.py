@@ -81,9 +81,9 @@ def run_file(path: Path) -> int:
 
 def run_notebooks(path: Path) -> int:
     """Grade the answers in a notebook, or in all of a folder, and sum up. 1 when one is wrong, else 0."""
-    from insideout.exercises.answers import answers, notebooks
     from insideout.exercises.grading import collected, raised_text
     from insideout.exercises.showing import write
+    from insideout.lab.answers import answers, notebooks
 
     found = [answer for each in notebooks(path) for answer in answers(each)]
     if not found:

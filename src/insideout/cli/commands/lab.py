@@ -24,7 +24,7 @@ class Lab:
     """Bring the copy up to date, and open nothing."""
 
     def run(self) -> int:
-        from insideout.exercises.copies import bring_up_to_date
+        from insideout.lab.copies import bring_up_to_date
 
         folder = files.expanded(str(self.folder), "the folder")
         if folder.exists() and not folder.is_dir():

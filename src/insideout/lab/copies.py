@@ -21,6 +21,7 @@ from typing import Any
 from insideout import files
 from insideout.errors import BadInput
 from insideout.exercises.chapters import BOOK
+from insideout.lab.bookkeeping import is_folded
 
 Cell = dict[str, Any]
 Notebook = dict[str, Any]
@@ -240,11 +241,7 @@ def handed_out(chapter: Path) -> Notebook:
         if cell.cell_type == "code":
             cells.append(code_cell(cell.source, list(cell.metadata.get("tags", []))))
         else:
-            cells += [
-                {"cell_type": "markdown", "metadata": {}, "source": text.strip("\n")}
-                for text in SECTION.split(cell.source)
-                if text.strip()
-            ]
+            cells += [{"cell_type": "markdown", "metadata": {}, "source": text} for text in sections(cell.source)]
     taken: set[str] = set()
     for cell in cells:
         id = fresh_id(cell["cell_type"], essence(cell))
@@ -256,10 +253,15 @@ def handed_out(chapter: Path) -> Notebook:
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
+def sections(text: str) -> list[str]:
+    """A stretch of prose, cut where a section or an exercise begins."""
+    return [each.strip("\n") for each in SECTION.split(text) if each.strip()]
+
+
 def code_cell(code: str, tags: list[str]) -> Cell:
-    """A cell of code, folded in Jupyter and in Colab where its tags say that the code is not the lesson."""
+    """A cell of code, folded in Jupyter and in Colab where it is not the lesson: it draws, or only keeps books."""
     metadata: dict[str, Any] = {"tags": tags} if tags else {}
-    if HIDDEN & set(tags):
+    if HIDDEN & set(tags) or is_folded(code):
         metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
     return {"cell_type": "code", "metadata": metadata, "source": code, "outputs": [], "execution_count": None}
 

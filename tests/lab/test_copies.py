@@ -8,8 +8,8 @@ import pytest
 
 from insideout.cli import main as cli
 from insideout.errors import BadInput
-from insideout.exercises.answers import answers, notebooks
-from insideout.exercises.copies import bring_up_to_date, exercise_of, source
+from insideout.lab.answers import answers, notebooks
+from insideout.lab.copies import bring_up_to_date, exercise_of, source
 
 BOOK = Path(__file__).parents[2] / "book"
 FRONT = """---

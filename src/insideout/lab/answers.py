@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from insideout.errors import BadInput
-from insideout.exercises.copies import exercise_of, read, source
+from insideout.lab.copies import exercise_of, read, source
 
 
 @dataclass(frozen=True)
