@@ -1,4 +1,4 @@
-"""Tables of everything the book claims, filled in when pages are written, after every chapter has been read."""
+"""Tables of everything the book claims, in words, filled in when all pages have been read."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from docutils import nodes
 from execution import front_matter
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+from statements import Statement, as_nodes, statements
 
 HEADINGS = ("Claim", "Value", "Bound", "95% interval", "Seeds", "Scale", "Result", "Machine", "Date")
 
@@ -55,7 +56,8 @@ def tables(app: Sphinx, docname: str) -> list[nodes.Node]:
     """For each chapter a heading that leads to it, where and when its claims were measured, and the claims."""
     found: list[nodes.Node] = []
     for chapter, executed in executions(app).items():
-        if not front_matter(Path(app.env.doc2path(chapter))):
+        path = Path(app.env.doc2path(chapter))
+        if not front_matter(path):
             continue  # no chapter: it claims nothing
         claims = executed.claims if executed is not None else []
         target = app.builder.get_relative_uri(docname, chapter)
@@ -70,19 +72,39 @@ def tables(app: Sphinx, docname: str) -> list[nodes.Node]:
             [(machine, day)] = places
             found.append(nodes.paragraph("", f"{day}, {machine}", classes=["claims-place"]))
         n_columns = len(HEADINGS) - (2 if len(places) == 1 else 0)
-        found.append(table(claims, n_columns))
+        said = statements(path, executed) if executed is not None else {}
+        places_of = headings(app, chapter)
+        found.append(
+            table([(record, *in_place(said[record["id"]], places_of, target)) for record in claims], n_columns)
+        )
     return found
 
 
-def table(claims: list[dict[str, Any]], n_columns: int) -> nodes.Node:
+def headings(app: Sphinx, chapter: str) -> list[tuple[str, str]]:
+    """A chapter's headings, each with its anchor, in order."""
+    contents = app.env.tocs[chapter].findall(nodes.reference)
+    return [(each.astext(), each.get("anchorname", "")) for each in contents]
+
+
+def in_place(statement: Statement, places: list[tuple[str, str]], page: str) -> tuple[list[nodes.Node], nodes.Node]:
+    """A statement, and a link to the section in which it stands."""
+    words, anchor = places[statement.heading - 1] if 0 < statement.heading <= len(places) else ("the chapter", "")
+    return as_nodes(statement.words), nodes.reference("", words, internal=True, refuri=page + anchor)
+
+
+def table(claims: list[tuple[dict[str, Any], list[nodes.Node], nodes.Node]], n_columns: int) -> nodes.Node:
     """The first columns of some claims."""
     group = nodes.tgroup(cols=n_columns)
     group += [nodes.colspec(colwidth=1) for _ in range(n_columns)]
     head, body = nodes.thead(), nodes.tbody()
     head += line([nodes.Text(text) for text in HEADINGS[:n_columns]])
-    for record in claims:
+    for record, words, place in claims:
         name = nodes.literal("", str(record.get("id", "")))
-        body += line([name, *(nodes.Text(cell) for cell in row(record)[: n_columns - 1])])
+        said = nodes.entry("", nodes.paragraph("", "", *words))
+        said += nodes.paragraph("", "", place, nodes.Text(" · "), name, classes=["claims-place"])
+        cells = line([nodes.Text(cell) for cell in row(record)[: n_columns - 1]])
+        cells.insert(0, said)
+        body += cells
     group += [head, body]
     box = nodes.container(classes=["table-scroll", "claims"])
     box += nodes.table("", group)

@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from functools import cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import jupytext
 import nbformat
 from chapters import executions, notebook_name
 from docutils import nodes
-from execution import Execution, front_matter, one_line
+from execution import Execution, Number, front_matter, one_line
 from navigation import MAKERS, Listing, number_of
 from pybtex.database import parse_file
 from sphinx.application import Sphinx
@@ -89,21 +90,25 @@ class Numbers:
     """The numbers of the prose after so many code cells, as words."""
 
     def __init__(self, executed: Execution | None, after: int) -> None:
-        self.found = {}
-        for each in executed.numbers if executed is not None else []:
-            if each.after == after:
-                data = next((output["data"] for output in each.outputs if "data" in output), {})
-                self.found[each.expression] = words_of(str(data.get("text/plain", "…")))
+        numbers = executed.numbers if executed is not None else []
+        self.found = {each.expression: words_of(each) for each in numbers if each.after == after}
 
     def __getitem__(self, expression: str) -> str:
         return self.found.get(one_line(expression), "…")
 
 
-def words_of(value: str) -> str:
-    """What a value says: a text without its quotes, and no sign that Markdown would take for its own."""
-    if value[:1] in "'\"":
-        value = str(ast.literal_eval(value))
-    return re.sub(r"([\\`*_$<|])", r"\\\1", value)
+def words_of(number: Number) -> str:
+    """What a number of the prose says on the site, without its markup; a text without its quotes."""
+    data = next((output["data"] for output in number.outputs if "data" in output), {})
+    if "text/html" in data:
+        return unescape(re.sub(r"<[^>]*>", "", data["text/html"]))
+    value = str(data.get("text/plain", "…"))
+    return str(ast.literal_eval(value)) if value[:1] in ("'", '"') else value
+
+
+def literally(text: str) -> str:
+    """A text in which Markdown takes no sign for its own."""
+    return re.sub(r"([\\`*_$<|])", r"\\\1", text)
 
 
 def as_markdown(text: str, numbers: Numbers, path: Path) -> str:
@@ -145,7 +150,7 @@ def words_for(role: re.Match[str], numbers: Numbers, path: Path) -> str:
     """A role in plain words."""
     name, text = role["name"].partition(":")[0], role["text"]
     if name == "eval":
-        return numbers[text]
+        return literally(numbers[text])
     if name == "cite":
         return f"({'; '.join(citation(key.strip()) for key in text.split(','))})"
     if name == "math":

@@ -1,6 +1,7 @@
 """Numbers, units and times as a person would write them. Standard library only."""
 
 import math
+import re
 import unicodedata
 
 STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -25,6 +26,24 @@ def rounded(value: float, digits: int) -> str:
     if size < -4:
         return f"{value:.{digits - 1}e}"
     return f"{value:,.{max(0, digits - 1 - size)}f}"
+
+
+EXPONENT = re.compile(r"(?P<sign>[-−]?)(?P<digits>\d+(?:\.\d+)?)e(?P<power>[+-]\d+)")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+ROUNDING = -9
+"""Powers of ten below which only the order of a number is said in a sentence: such are differences from rounding."""
+
+
+def in_prose(text: str) -> str:
+    """Exponents as a sentence shows them: 4.77e-07 as 4.77 × 10⁻⁷, and 1.30e-16, which is rounding, as 10⁻¹⁶."""
+
+    def raised(found: re.Match[str]) -> str:
+        sign, size = "−" if found["sign"] else "", math.log10(float(found["digits"])) + int(found["power"])
+        if size < ROUNDING:
+            return f"{sign}10{str(round(size)).translate(RAISED)}"
+        return f"{sign}{found['digits']} × 10{str(int(found['power'])).translate(RAISED)}"
+
+    return EXPONENT.sub(raised, text)
 
 
 def with_unit(number: str, unit: str) -> str:

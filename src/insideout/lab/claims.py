@@ -26,7 +26,7 @@ from insideout.errors import BadInput
 from insideout.lab.measured import difference, interval
 from insideout.recipes.origin import here_and_now, origins_of
 from insideout.scales import scale, to_scale
-from insideout.words import rounded, with_unit
+from insideout.words import in_prose, rounded, with_unit
 
 
 class ClaimFailed(AssertionError):
@@ -39,14 +39,18 @@ class Claimed(float):
     unit: str
     status: str
     boolean: bool
+    bound: str
+    """What was claimed, in words."""
 
-    def __new__(cls, value: float, unit: str = "", status: str = "passed", boolean: bool = False) -> "Claimed":
+    def __new__(
+        cls, value: float, unit: str = "", status: str = "passed", boolean: bool = False, bound: str = ""
+    ) -> "Claimed":
         self = super().__new__(cls, value)
-        self.unit, self.status, self.boolean = unit, status, boolean
+        self.unit, self.status, self.boolean, self.bound = unit, status, boolean, bound
         return self
 
-    def __getnewargs__(self) -> tuple[float, str, str, bool]:  # type: ignore[override]
-        return float(self), self.unit, self.status, self.boolean
+    def __getnewargs__(self) -> tuple[float, str, str, bool, str]:  # type: ignore[override]
+        return float(self), self.unit, self.status, self.boolean, self.bound
 
     def __str__(self) -> str:
         if self.boolean:
@@ -60,10 +64,10 @@ class Claimed(float):
         return format(float(self), spec) if spec else str(self)
 
     def _repr_html_(self) -> str:
-        title = {"passed": "claimed and checked", "not checked": "not checked at this scale"}.get(
-            self.status, self.status
-        )
-        return f'<span class="claim" title="{html.escape(title)}">{html.escape(str(self))}</span>'
+        """As a sentence shows it; what was measured, and what was claimed, is in the tooltip."""
+        checked = {"passed": "checked", "not checked": "not checked at this scale"}.get(self.status, self.status)
+        title = "; ".join(filter(None, [str(self), self.bound and f"claimed: {self.bound}", checked]))
+        return f'<span class="claim" title="{html.escape(title)}">{html.escape(in_prose(str(self)))}</span>'
 
     def _repr_latex_(self) -> None:
         """None: books on paper show the plain text."""
@@ -111,7 +115,8 @@ def claim(
     number = float(value)
     holds = value is True if boolean else within(number, at_least, at_most)
     status = "not checked" if present != at else "passed" if holds else "failed"
-    claimed = Claimed(number, unit, status, boolean)
+    limits = {"unit": unit, "at_least": at_least, "at_most": at_most}
+    claimed = Claimed(number, unit, status, boolean, bound(boolean, limits))
     record = {
         "id": id,
         "value": value if boolean or math.isfinite(number) else str(number),
