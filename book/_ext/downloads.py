@@ -19,16 +19,17 @@ import jupytext
 import nbformat
 from chapters import executions, notebook_name
 from docutils import nodes
-from execution import Execution, Number, front_matter, one_line
+from execution import BOOK, Execution, Number, front_matter, one_line
 from navigation import MAKERS, Listing, number_of
 from pybtex.database import parse_file
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
+import insideout
 from insideout.lab.copies import code_cell, fresh_id, sections
 from insideout.lab.figures.live import SCRIPT
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(insideout.__file__).resolve().parents[2]
 PROJECT = "transformers-inside-out"
 DIRECTIVE = re.compile(r"(?P<fence>:{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<title>.*)$")
 OPTION = re.compile(r":[\w-]+:")
@@ -99,7 +100,7 @@ class Numbers:
 
 def words_of(number: Number) -> str:
     """What a number of the prose says on the site, without its markup; a text without its quotes."""
-    data = next((output["data"] for output in number.outputs if "data" in output), {})
+    data: dict[str, str] = next((output["data"] for output in number.outputs if "data" in output), {})
     if "text/html" in data:
         return unescape(re.sub(r"<[^>]*>", "", data["text/html"]))
     value = str(data.get("text/plain", "…"))
@@ -182,7 +183,7 @@ def block(name: str, title: str, body: list[str], numbers: Numbers, path: Path) 
 @cache
 def literature() -> Any:
     """The book's references."""
-    return parse_file(str(ROOT / "book" / "references.bib"))
+    return parse_file(str(BOOK / "references.bib"))
 
 
 def citation(key: str) -> str:
@@ -218,14 +219,9 @@ def start(app: Sphinx, docname: str) -> list[nodes.Node]:
     folder = name.removesuffix(".tar.gz")
     fetched = f"curl -sL {address}/{name} | tar xz" if address else f"tar xzf {name}"
     first = f"{fetched} && cd {folder}"
-    width = max(len(first), len("make run")) + 2
-    code = "\n".join(
-        f"{line:<{width}}# {words}" if words else line
-        for line, words in (
-            (first, ""),
-            ("make run", "installs once, then trains a GPT on real English text, in minutes, on two cores"),
-            ("make lab", "your own copy of the chapters, as notebooks"),
-        )
+    code = (
+        f"{first}\nmake run    # installs once, then trains a GPT on real English text, in minutes\n"
+        "make lab    # your own copy of the chapters, as notebooks"
     )
     if app.builder.name == "epub":
         file: nodes.Node = nodes.literal("", name)
@@ -276,6 +272,7 @@ def project_files() -> list[str]:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
+    app.setup_extension("navigation")
     MAKERS["start"] = start
     app.add_directive("start", Listing)
     app.connect("build-finished", write_downloads)
