@@ -26,7 +26,7 @@ from insideout.words import in_prose
 HEADING = re.compile(r"^#{1,4} +(.+)$")
 KEPT = re.compile(r"\{eval\}`[^`]+`|`[^`]+`|\$[^$]+\$")
 """What holds no end of a sentence."""
-SENTENCE = re.compile(r"(?<=[.?])[*\"”)]*\s+(?=[*\"“(\0]*[A-Z0-9\0])")
+SENTENCE = re.compile(r"(?:(?<=[.?])|(?<=[.?][*\"”)]))\s+(?=[*\"“(\0]*[A-Z0-9\0])")
 INLINE = re.compile(r"`(?P<code>[^`]+)`|\$(?P<math>[^$]+)\$|\[(?P<words>[^\]]*)\]\([^)]*\)")
 
 

@@ -6,5 +6,11 @@ window.addEventListener("load", () => {
   for (const button of document.querySelectorAll("button.copybtn")) button.setAttribute("aria-label", "Copy this code");
 });
 
-// On paper everything is unfolded.
-window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
+// On paper everything is unfolded, and dark on light.
+let theme = "";
+window.addEventListener("beforeprint", () => {
+  document.querySelectorAll("details").forEach((each) => (each.open = true));
+  theme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => (document.documentElement.dataset.theme = theme));

@@ -91,7 +91,10 @@ def test_each_chapter_has_a_notebook_and_its_claims_are_listed(build: Path, shar
     for chapter in BOOK.glob("[0-9]*/[0-9][0-9]_*.md"):
         name = chapter.relative_to(BOOK).with_suffix("")
         notebook = json.loads((build / f"html/notebooks/{name}.ipynb").read_text(encoding="utf-8"))
-        assert any(cell["cell_type"] == "code" for cell in notebook["cells"])
+        assert "%pip install" in "".join(notebook["cells"][0]["source"])
+        assert any(cell["cell_type"] == "code" and cell["outputs"] for cell in notebook["cells"])
+        words = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+        assert not [each for each in words if re.search(r":::|\{eval\}`|\{cite\}`", each)], name
         assert f"notebooks/{name}.ipynb" in (build / f"html/{name}.html").read_text(encoding="utf-8")
         executed = json.loads((shared / f"executed/tiny/{str(name).replace('/', '--')}.json").read_text("utf-8"))
         for claim in executed["claims"]:
@@ -161,12 +164,16 @@ def test_pages_in_a_browser(site: Path, browser: Any, width: int, scheme: str) -
     assert not errors, errors
 
 
-def test_search_works_from_disk(site: Path, browser: Any) -> None:
+@pytest.mark.parametrize(("asked", "first"), [("KV cache", "The KV cache"), ("AdamW", "AdamW"), ("softmax", "")])
+def test_search_works_from_disk_and_puts_the_chapter_first(site: Path, browser: Any, asked: str, first: str) -> None:
     page = browser.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto((site / "search.html").as_uri() + "?q=softmax")
+    page.goto((site / "search.html").as_uri() + f"?q={asked.replace(' ', '+')}")
     page.wait_for_selector("#search-results li a", timeout=10_000)
+    page.wait_for_function("document.querySelector('#search-progress')?.innerText.trim() !== 'Preparing search...'")
     assert page.locator("#search-results li a").count() >= 2
+    found = page.locator("#search-results li a").first.inner_text()
+    assert re.fullmatch(rf"\d\.\d\d .*{first}.*", found), found
     assert not errors, errors
     page.close()

@@ -11,7 +11,7 @@ from insideout.lab import claims as module
 from insideout.lab import difference, interval
 from insideout.lab.claims import Claimed, ClaimFailed, claim, claim_less, claim_mean, recorded
 from insideout.recipes.origin import Measured, Origin, measured
-from insideout.words import rounded
+from insideout.words import in_prose, rounded
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_a_bound_that_holds_is_recorded(place):
     assert (
         str(speedup) == repr(speedup) == f"{speedup}" == "5.3×" and speedup * 2 == 10.62 and f"{speedup:.2f}" == "5.31"
     )
-    assert ">5.3×<" in speedup._repr_html_()
+    assert ">5.3×<" in speedup._repr_html_() and "5.3×; claimed: at least 3×; checked" in speedup._repr_html_()
     [record] = recorded()
     assert record["status"] == "passed" and record["value"] == 5.31 and record["interval"] == [5.1, 5.5]
     assert record["machine"] and record["date"] and record["scale"] == "laptop"
@@ -78,6 +78,13 @@ def test_rounding(value, digits, shown):
 def test_booleans_units_and_pickling():
     assert str(claim("some.truth", True)) == "true"
     assert str(Claimed(0.5, "s")) == "0.500\u202fs"
+    gap = claim("some.gap", 1.3e-16, at_most=1e-12)  # rounding: the order in the sentence, the number in the tooltip
+    assert ">10⁻¹⁶<" in gap._repr_html_() and "1.30e-16; claimed: at most 1e-12" in gap._repr_html_()
+    assert (in_prose("4.77e-07 nats"), in_prose("-2.6e-12"), in_prose("1,234")) == (
+        "4.77 × 10⁻⁷ nats",
+        "−10⁻¹²",
+        "1,234",
+    )
     again = pickle.loads(pickle.dumps(Claimed(0.5, "s")))
     assert (again, again.unit) == (0.5, "s")
 
