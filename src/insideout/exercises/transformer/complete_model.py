@@ -13,119 +13,224 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from insideout.exercises.catalogue import Exercise, Mistake
-
-
-def numbers(rng: random.Random, *shape: int) -> Tensor:
-    """Normal float64 numbers."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(rng.getrandbits(31)), dtype=torch.float64)
-
+from insideout.exercises.catalogue import Exercise
+from insideout.exercises.drawing import distinct, ids, tensor, tensor_of
 
 # loss: logits, ids -> mean surprise at the next token
 
 
-def draw_logits_and_ids(rng: random.Random) -> tuple[Tensor, Tensor]:
+def draw_logits_and_ids(rng: random.Random, B: int, V: int = 2, T: int = 2) -> tuple[Tensor, Tensor]:
     """Logits (B, T, V) and the ids (B, T) that they were computed from."""
-    generator = torch.Generator().manual_seed(rng.getrandbits(31))
-    return 2 * numbers(rng, 3, 9, 11), torch.randint(11, (3, 9), generator=generator)
+    return tensor(rng, B, T, V, deviation=2.0), torch.tensor([ids(rng, T, V) for _ in range(B)])
 
 
-def surprise(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
+def surprise(logits: Tensor, targets: Tensor, **options: str | int) -> Tensor:
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), **options)  # type: ignore[arg-type]
 
 
 def next_token_loss(logits: Tensor, ids: Tensor) -> Tensor:
     return surprise(logits[:, :-1], ids[:, 1:])
 
 
+def chosen(scores: Tensor, ids: Tensor) -> Tensor:
+    """Each position's score of the token that follows, (B, T - 1)."""
+    return scores[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
+
+
+loss = Exercise(
+    "transformer.complete_model.loss", stars=1, minutes=10, reference=next_token_loss, draw=draw_logits_and_ids,
+    edges=[(tensor_of([[[2.0, 0.0, -1.0], [9.0, 9.0, 9.0]]]), torch.tensor([[1, 0]])),
+           (tensor_of([[[900.0, 0.0], [0.0, -900.0], [0.0, 1.0]]]), torch.tensor([[1, 1, 0]]))],
+    section="What it is asked",
+)  # fmt: skip
+loss.mistake(
+    "The labels are not shifted: this asks the model to repeat the token it has just read.",
+    lambda logits, ids: surprise(logits, ids),
+)
+loss.mistake(
+    "The labels are shifted the wrong way: this asks for the token before.",
+    lambda logits, ids: surprise(logits[:, 1:], ids[:, :-1]),
+)
+loss.mistake(
+    "The labels are shifted twice: this asks for the token after the next.",
+    lambda logits, ids: surprise(logits[:, :-2], ids[:, 2:]),
+)
+loss.mistake(
+    "The text is bent into a ring: the last position is asked for the first token. Leave it out.",
+    lambda logits, ids: surprise(logits, ids.roll(-1, dims=1)),
+)
+loss.mistake(
+    "All texts are joined before the shift, so the last position of one is asked for the first token of the next. "
+    "Shift first, then flatten.",
+    lambda logits, ids: F.cross_entropy(logits.flatten(0, 1)[:-1], ids.flatten()[1:]),
+)
+loss.mistake(
+    "The logits are not shifted, but cut off: position 0 is left out, and each is asked for its own token.",
+    lambda logits, ids: surprise(logits[:, 1:], ids[:, 1:]),
+)
+loss.mistake(
+    "The last position is left out, but the ids are not shifted: each is asked for its own token.",
+    lambda logits, ids: surprise(logits[:, :-1], ids[:, :-1]),
+)
+loss.mistake(
+    "This is the sum, and the mean over all predictions is asked for.",
+    lambda logits, ids: surprise(logits[:, :-1], ids[:, 1:], reduction="sum"),
+)
+loss.mistake(
+    "The sum is divided by the number of texts alone: divide by the number of predictions.",
+    lambda logits, ids: surprise(logits[:, :-1], ids[:, 1:], reduction="sum") / len(ids),
+)
+loss.mistake(
+    "The sum is divided by all positions: the last of each text predicts nothing, so T − 1 are counted.",
+    lambda logits, ids: surprise(logits[:, :-1], ids[:, 1:], reduction="sum") / ids.numel(),
+)
+loss.mistake(
+    "These are the losses of all predictions: return their mean.", lambda logits, ids: -chosen(logits.log_softmax(-1), ids)
+)
+loss.mistake(
+    "The sign is wrong: the loss is minus the log-probability.", lambda logits, ids: -next_token_loss(logits, ids)
+)
+loss.mistake(
+    "A softmax is taken before the cross-entropy, which takes its own: give it the logits.",
+    lambda logits, ids: next_token_loss(logits.softmax(-1), ids),
+)
+loss.mistake(
+    "The softmax runs over the positions: it must run over the vocabulary, the last axis.",
+    lambda logits, ids: -chosen(logits.log_softmax(1), ids).mean(),
+)
+loss.mistake(
+    "The mean is taken of the probabilities, then the logarithm: take the logarithms first.",
+    lambda logits, ids: -chosen(logits.softmax(-1), ids).mean().log(),
+)
+loss.mistake(
+    "This is the mean probability of the next token: its price is −ln p.",
+    lambda logits, ids: chosen(logits.softmax(-1), ids).mean(),
+)
+loss.mistake(
+    "This is the mean of 1 − p: the price of a token is −ln p.", lambda logits, ids: 1 - chosen(logits.softmax(-1), ids).mean()
+)
+loss.mistake(
+    "This is the mean logit of the next token, with a minus: the term ln Σ e^z is missing.",
+    lambda logits, ids: -chosen(logits, ids).mean(),
+)
+loss.mistake(
+    "This is the mean entropy of the predictions: it never looks at which token came.",
+    lambda logits, ids: -(logits[:, :-1].softmax(-1) * logits[:, :-1].log_softmax(-1)).sum(-1).mean(),
+)
+loss.mistake(
+    "The logits were reshaped to (B, V, T): that shuffles them. To exchange two axes, use `transpose`.",
+    lambda logits, ids: F.cross_entropy(logits[:, :-1].reshape(len(ids), logits.shape[2], -1), ids[:, 1:]),
+)
+loss.mistake(
+    "The id 0 is left out as if it were padding: it is a token like any other.",
+    lambda logits, ids: surprise(logits[:, :-1], ids[:, 1:], ignore_index=0),
+)
+loss.mistake(
+    "Only the last prediction of each text is priced: every position but the last predicts.",
+    lambda logits, ids: surprise(logits[:, -2:-1], ids[:, -1:]),
+)
+
 # flops: the work of one token in a forward pass
 
-Sizes = tuple[int, int, int, int, int]
+
+def work(
+    vocab_size: int, n_positions: int, d_model: int, n_layers: int, d_ff: int, projections: int = 4, ways: int = 2,
+    heads: int = 1, products: int = 2,
+) -> int:  # fmt: skip
+    """The operations of a token, from how many matrices of each kind, and products of attention, are counted."""
+    block = projections * d_model**2 + ways * d_model * d_ff + products * n_positions * d_model
+    return 2 * (n_layers * block + heads * vocab_size * d_model)
 
 
-def draw_sizes(rng: random.Random) -> Sizes:
-    """vocab_size, n_positions, d_model, n_layers, d_ff, such that no two ways of counting agree."""
-    while True:
-        sizes = tuple(rng.randint(low, 60) for low in (8, 3, 5, 2, 7))
-        counts = [flops(*sizes), *(mistake.function(*sizes) for mistake in FLOPS_MISTAKES)]
-        if len(set(counts)) == len(counts):
-            return sizes  # type: ignore[return-value]
+def flops_of(vocab_size: int, n_positions: int, d_model: int, n_layers: int, d_ff: int) -> int:
+    return work(vocab_size, n_positions, d_model, n_layers, d_ff)
 
 
-def flops(vocab_size: int, n_positions: int, d_model: int, n_layers: int, d_ff: int) -> int:
-    matrices = n_layers * (4 * d_model**2 + 2 * d_model * d_ff) + vocab_size * d_model
-    return 2 * matrices + 4 * n_layers * n_positions * d_model
-
-
-FLOPS_MISTAKES = [
-    Mistake(
-        "A multiplication and its addition are counted as one operation; the convention is two.",
-        lambda v, t, c, n, f: flops(v, t, c, n, f) // 2,
-    ),
-    Mistake(
-        "The head is missing: it is the product of every position with the whole table.",
-        lambda v, t, c, n, f: flops(v, t, c, n, f) - 2 * v * c,
-    ),
-    Mistake(
-        "The embedding is counted as a product: it is a lookup of one row, and costs none.",
-        lambda v, t, c, n, f: flops(v, t, c, n, f) + 2 * v * c,
-    ),
-    Mistake(
-        "The products of queries with keys and of the pattern with values are missing: they need no parameters.",
-        lambda v, t, c, n, f: flops(v, t, c, n, f) - 4 * n * t * c,
-    ),
-    Mistake(
-        "Only one product of attention is counted: the scores, or the mixing of values.",
-        lambda v, t, c, n, f: flops(v, t, c, n, f) - 2 * n * t * c,
-    ),
-    Mistake(
-        "This is the work of the whole text: divide by its positions.",
-        lambda v, t, c, n, f: flops(v, t, c, n, f) * t,
-    ),
-    Mistake(
-        "This is a training step, forward and backward: the forward pass is a third of it.",
-        lambda v, t, c, n, f: flops(v, t, c, n, f) * 3,
-    ),
-]
-
-# temperature: logits, kept entropy -> how the entropy answers to the temperature
-
-
-def draw_logits_and_temperature(rng: random.Random) -> tuple[Tensor, float]:
-    """Logits (B, V) and a temperature that is not 1."""
-    return 2 * numbers(rng, 4, 9), rng.choice([rng.uniform(0.4, 0.8), rng.uniform(1.3, 2.0)])
-
-
-def slope(logits: Tensor, temperature: float, power: int = 3) -> Tensor:
-    p = (logits / temperature).softmax(-1)
-    return variance(p, logits) / temperature**power
-
-
-def variance(p: Tensor, logits: Tensor) -> Tensor:
-    mean = (p * logits).sum(-1, keepdim=True)
-    return (p * (logits - mean).square()).sum(-1)
-
-
-def slope_at_one(logits: Tensor, temperature: float) -> Tensor:
-    return variance(logits.softmax(-1), logits) / temperature**3
-
-
-def slope_unweighted(logits: Tensor, temperature: float) -> Tensor:
-    return logits.var(-1, correction=0) / temperature**3
-
+flops = Exercise(
+    "transformer.complete_model.flops", stars=2, minutes=10, reference=flops_of, tolerance=0,
+    draw=lambda rng: distinct(rng, 5, 2, 60), edges=[(1, 1, 1, 1, 1), (50, 1, 4, 3, 16), (7, 64, 8, 2, 32)],
+    section="Measure it: the work of a token",
+)  # fmt: skip
+flops.mistake(
+    "A multiplication and its addition are counted as one operation; the convention is two.",
+    lambda v, t, c, n, f: work(v, t, c, n, f) // 2,
+)
+flops.mistake(
+    "The head is missing: it is the product of every position with the whole table.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, heads=0),
+)
+flops.mistake(
+    "The embedding is counted as a product: it is a lookup of one row, and costs none.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, heads=2),
+)
+flops.mistake(
+    "The head is counted in every layer: there is one.", lambda v, t, c, n, f: work(v, t, c, n, f, heads=n)
+)
+flops.mistake(
+    "The products of queries with keys and of the pattern with values are missing: they need no parameters.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, products=0),
+)
+flops.mistake(
+    "Attention's products are halved: the scores and the mixing of values take 2 T d_model operations each.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, products=1),
+)
+flops.mistake(
+    "Attention's products are those of the whole text: a token has one query, so T d_model and not T² d_model.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, products=2 * t),
+)
+flops.mistake(
+    "Attention's products are counted once: every layer has them.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, products=0) + 4 * t * c,
+)
+flops.mistake(
+    "Attention has four projections: that of the output is missing.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, projections=3),
+)
+flops.mistake(
+    "Attention has four projections, for queries, keys, values and the output: only one is counted.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, projections=1),
+)
+flops.mistake(
+    "The projections are missing: queries, keys, values and the output take a d_model × d_model matrix each.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, projections=0),
+)
+flops.mistake(
+    "One of the two matrices of the feed-forward layer is missing.", lambda v, t, c, n, f: work(v, t, c, n, f, ways=1)
+)
+flops.mistake(
+    "The feed-forward layer is counted with three matrices: here it has two.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, ways=3),
+)
+flops.mistake("The feed-forward layer is missing.", lambda v, t, c, n, f: work(v, t, c, n, f, ways=0))
+flops.mistake(
+    "The feed-forward layer is taken to be 4 d_model wide: its width is d_ff.",
+    lambda v, t, c, n, f: work(v, t, c, n, 4 * c),
+)
+flops.mistake("One layer alone is counted.", lambda v, t, c, n, f: work(v, t, c, 1, f))
+flops.mistake(
+    "This is the work of the whole text: divide by its positions.", lambda v, t, c, n, f: work(v, t, c, n, f) * t
+)
+flops.mistake(
+    "This is a training step, forward and backward: the forward pass is a third of it.",
+    lambda v, t, c, n, f: work(v, t, c, n, f) * 3,
+)
+flops.mistake(
+    "These are the numbers in the matrices: each takes two operations, and attention has two products more.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, products=0) // 2,
+)
 
 # top_p: probabilities, mass -> the fewest likely tokens that reach it, made to sum to 1
 
 
-def draw_probabilities(rng: random.Random) -> tuple[Tensor, float]:
-    """Distributions (B, V), one of them with a token that alone has more than the mass."""
-    while True:
-        logits = 1.5 * numbers(rng, 5, 12)
-        logits[0, rng.randrange(12)] += 8.0
-        arguments = logits.softmax(-1), rng.uniform(0.4, 0.8)
-        answers = [top_p(*arguments), *(function(*arguments) for _, function in TOP_P_MISTAKES)]
-        if all((a - b).abs().max() > 1e-3 for i, a in enumerate(answers) for b in answers[:i]):
-            return arguments
+def draw_probabilities(rng: random.Random, B: int, V: int = 2) -> tuple[Tensor, float]:
+    """Distributions (B, V), some with a token that has more than the mass; now and then one that reaches it exactly."""
+    if V > 2 and rng.random() < 0.3:  # halves of halves, which add up without rounding
+        halves = [0.5**i for i in range(1, V)] + [0.5 ** (V - 1)]
+        return tensor_of([rng.sample(halves, V) for _ in range(B)]), sum(halves[: rng.randint(1, V - 2)])
+    logits = tensor(rng, B, V, deviation=1.5)
+    for row in logits:
+        row[rng.randrange(V)] += rng.choice((0.0, 0.0, 8.0))
+    return logits.softmax(-1), rng.uniform(0.4, 0.8)
 
 
 def renormalised(p: Tensor) -> Tensor:
@@ -138,155 +243,193 @@ def kept(p: Tensor, enough: Callable[[Tensor, Tensor], Tensor], descending: bool
     return torch.zeros_like(p).scatter(-1, order, ordered * enough(ordered, ordered.cumsum(-1)))
 
 
-def top_p(p: Tensor, mass: float) -> Tensor:
-    return renormalised(kept(p, lambda ordered, total: total - ordered < mass))
+def smallest_set(p: Tensor, mass: float) -> Tensor:
+    return kept(p, lambda ordered, total: total - ordered < mass)
 
 
-def top_p_short(p: Tensor, mass: float) -> Tensor:
-    """Stops before the mass is reached; keeps the best all the same, so that there is something to divide."""
-    return renormalised(kept(p, lambda ordered, total: (total <= mass) | (total == total[..., :1])))
+def nucleus(p: Tensor, mass: float) -> Tensor:
+    return renormalised(smallest_set(p, mass))
 
 
-def top_p_sorted(p: Tensor, mass: float) -> Tensor:
+def one_too_many(p: Tensor, mass: float) -> Tensor:
+    def enough(ordered: Tensor, total: Tensor) -> Tensor:
+        ahead = (total - ordered < mass).to(p.dtype)
+        return torch.cat([torch.ones_like(ahead[..., :1]), ahead[..., :-1]], dim=-1)
+
+    return renormalised(kept(p, enough))
+
+
+def sorted_away(p: Tensor, mass: float) -> Tensor:
     ordered = p.sort(dim=-1, descending=True).values
     return renormalised(ordered * (ordered.cumsum(-1) - ordered < mass))
 
 
-TOP_P_MISTAKES: list[tuple[str, Callable[[Tensor, float], Tensor]]] = [
-    (
-        "The kept probabilities are not divided by their sum: what is drawn from must sum to 1.",
-        lambda p, mass: kept(p, lambda ordered, total: total - ordered < mass),
-    ),
-    (
-        "It stops one token too early: the token with which the mass is reached belongs to the set.",
-        top_p_short,
-    ),
-    (
-        "The probabilities are in sorted order: each must stand at its own token again.",
-        top_p_sorted,
-    ),
-    (
-        "The least likely tokens are kept: sort from the largest down.",
-        lambda p, mass: renormalised(kept(p, lambda ordered, total: total - ordered < mass, descending=False)),
-    ),
-    (
-        "This keeps tokens by their own probability, relative to the best: that is min-p.",
-        lambda p, mass: renormalised(p.where(p >= mass * p.amax(-1, keepdim=True), 0.0)),
-    ),
-    (
-        "The probabilities are made to sum to 1 by a softmax, which changes their ratios: divide by their sum.",
-        lambda p, mass: (
-            kept(p, lambda ordered, total: total - ordered < mass)
-            .masked_fill(kept(p, lambda ordered, total: total - ordered < mass) == 0, -math.inf)
-            .softmax(-1)
-        ),
-    ),
-]
+def mask_unsorted(p: Tensor, mass: float) -> Tensor:
+    ordered = p.sort(dim=-1, descending=True).values
+    return renormalised(p * (ordered.cumsum(-1) - ordered < mass))
 
-exercises: list[Exercise] = [
-    Exercise(
-        id="transformer.complete_model.loss",
-        difficulty=1,
-        minutes=10,
-        reference=next_token_loss,
-        draw=draw_logits_and_ids,
-        tolerance=1e-10,
-        hints=[
-            "The logits at position t are about the token at t + 1. Which position has no answer in the text?",
-            "Cut the last position off the logits and the first off the ids. Then they lie one above the other.",
-        ],
-        mistakes=[
-            Mistake(
-                "The labels are not shifted: this asks the model to repeat the token it has just read.",
-                lambda logits, ids: surprise(logits, ids),
-            ),
-            Mistake(
-                "The labels are shifted the wrong way: this asks for the token before.",
-                lambda logits, ids: surprise(logits[:, 1:], ids[:, :-1]),
-            ),
-            Mistake(
-                "The labels are shifted twice: this asks for the token after the next.",
-                lambda logits, ids: surprise(logits[:, :-2], ids[:, 2:]),
-            ),
-            Mistake(
-                "The text is bent into a ring: the last position is asked for the first token. Leave it out.",
-                lambda logits, ids: surprise(logits, ids.roll(-1, dims=1)),
-            ),
-            Mistake(
-                "This is the sum, and the mean over all predictions is asked for.",
-                lambda logits, ids: surprise(logits[:, :-1], ids[:, 1:], "sum"),
-            ),
-            Mistake(
-                "The sign is wrong: the loss is minus the log-probability.",
-                lambda logits, ids: -next_token_loss(logits, ids),
-            ),
-            Mistake(
-                "The sum is divided by the number of texts alone: divide by the number of predictions.",
-                lambda logits, ids: surprise(logits[:, :-1], ids[:, 1:], "sum") / len(ids),
-            ),
-        ],
+
+def gathered(p: Tensor, mass: float) -> Tensor:
+    ordered, order = p.sort(dim=-1, descending=True)
+    return renormalised((ordered * (ordered.cumsum(-1) - ordered < mass)).gather(-1, order))
+
+
+top_p = Exercise(
+    "transformer.complete_model.top_p", stars=2, minutes=15, reference=nucleus, draw=draw_probabilities,
+    edges=[
+        (tensor_of([[0.125, 0.5, 0.25, 0.125]]), 0.5), (tensor_of([[0.125, 0.5, 0.25, 0.125]]), 0.75),
+        (tensor_of([[0.25, 0.0625, 0.5, 0.125, 0.0625]]), 1.0), (tensor_of([[0.0, 0.75, 0.0, 0.25]]), 0.8),
+        (tensor_of([[0.3, 0.6, 0.1], [0.2, 0.7, 0.1]]), 0.01),
+    ], section="Choosing a token",
+)  # fmt: skip
+top_p.mistake(
+    "The kept probabilities are not divided by their sum: what is drawn from must sum to 1.", smallest_set
+)
+top_p.mistake(
+    "The kept probabilities are divided by the mass: divide each row by the sum of what it keeps.",
+    lambda p, mass: smallest_set(p, mass) / mass,
+)
+top_p.mistake(
+    "The kept probabilities are divided by the sum of all rows: each row is a distribution of its own.",
+    lambda p, mass: smallest_set(p, mass) / smallest_set(p, mass).sum(),
+)
+top_p.mistake(
+    "It stops one token too early: the token with which the mass is reached belongs to the set.",
+    lambda p, mass: renormalised(kept(p, lambda ordered, total: (total <= mass) | (total == total[..., :1]))),
+)
+top_p.mistake(
+    "It stops one token too early, and where the first token alone exceeds the mass, nothing is left: that token "
+    "belongs to the set.",
+    lambda p, mass: renormalised(kept(p, lambda ordered, total: total <= mass)),
+)
+top_p.mistake(
+    "It stops one token too early, also where the mass is reached exactly: that token belongs to the set.",
+    lambda p, mass: renormalised(kept(p, lambda ordered, total: (total < mass) | (total == total[..., :1]))),
+)
+top_p.mistake(
+    "One token too many is kept where the mass is reached exactly: a token stays if those before it have less.",
+    lambda p, mass: renormalised(kept(p, lambda ordered, total: total - ordered <= mass)),
+)
+top_p.mistake("One token too many is kept: stop with the one that reaches the mass.", one_too_many)
+top_p.mistake("The probabilities are in sorted order: each must stand at its own token again.", sorted_away)
+top_p.mistake(
+    "What to keep is known in sorted order, and laid on tokens that are not sorted: put it back first.", mask_unsorted
+)
+top_p.mistake(
+    "`gather` with the order sorts once more: to put numbers back where they came from, use `scatter`.", gathered
+)
+top_p.mistake(
+    "The least likely tokens are kept: sort from the largest down.",
+    lambda p, mass: renormalised(kept(p, lambda ordered, total: total - ordered < mass, descending=False)),
+)
+top_p.mistake(
+    "The tokens are taken in the order of their ids: the most likely come first.",
+    lambda p, mass: renormalised(p * (p.cumsum(-1) - p < mass)),
+)
+top_p.mistake(
+    "This keeps tokens by their own probability, relative to the best: that is min-p.",
+    lambda p, mass: renormalised(p.where(p >= mass * p.amax(-1, keepdim=True), 0.0)),
+)
+top_p.mistake(
+    "The probabilities are made to sum to 1 by a softmax, which changes their ratios: divide by their sum.",
+    lambda p, mass: smallest_set(p, mass).masked_fill(smallest_set(p, mass) == 0, -math.inf).softmax(-1),
+)
+top_p.mistake(
+    "All kept tokens are equally likely: they should keep their ratios.",
+    lambda p, mass: renormalised((smallest_set(p, mass) > 0).to(p.dtype)),
+)
+top_p.mistake(
+    "Only the most likely token is kept.", lambda p, mass: renormalised(p.where(p >= p.amax(-1, keepdim=True), 0.0))
+)
+
+# temperature: logits, temperature -> how the entropy answers to the temperature
+
+
+def draw_logits_and_temperature(rng: random.Random, B: int, V: int = 2) -> tuple[Tensor, float]:
+    """Logits (B, V) with a mean away from 0, and a temperature that is not 1."""
+    logits = tensor(rng, B, V, deviation=2.0) + 1.5
+    return logits, rng.choice((rng.uniform(0.4, 0.8), rng.uniform(1.3, 2.0)))
+
+
+def variance(p: Tensor, x: Tensor) -> Tensor:
+    mean = (p * x).sum(-1, keepdim=True)
+    return (p * (x - mean).square()).sum(-1)
+
+
+def slope(logits: Tensor, temperature: float, power: int = 3) -> Tensor:
+    return variance((logits / temperature).softmax(-1), logits) / temperature**power
+
+
+def entropy_slope(logits: Tensor, temperature: float) -> Tensor:
+    return slope(logits, temperature)
+
+
+temperature = Exercise(
+    "transformer.complete_model.temperature", stars=3, minutes=20, reference=entropy_slope,
+    draw=draw_logits_and_temperature,
+    edges=[(tensor_of([[1.0, 1.0, 1.0]]), 0.5), (tensor_of([[3.0, -1.0]]), 1.0), (tensor_of([[0.0, 2.0, 5.0]]), 0.3)],
+    section="Choosing a token",
+)  # fmt: skip
+temperature.mistake(
+    "The variance is divided by τ², not by τ³: one factor comes from β itself, two from dβ/dτ.",
+    lambda logits, t: slope(logits, t, 2),
+)
+temperature.mistake(
+    "The variance is divided by τ, not by τ³: one factor comes from β itself, two from dβ/dτ.",
+    lambda logits, t: slope(logits, t, 1),
+)
+temperature.mistake("The variance is not divided by τ³.", lambda logits, t: slope(logits, t, 0))
+temperature.mistake("The variance is multiplied by τ³: divide.", lambda logits, t: slope(logits, t, -3))
+temperature.mistake(
+    "The variance is that of the logits divided by τ, which has the factor 1/τ² already: take that of the logits.",
+    lambda logits, t: slope(logits, t, 5),
+)
+temperature.mistake(
+    "The probabilities are those at temperature 1: take the variance under p at this temperature.",
+    lambda logits, t: variance(logits.softmax(-1), logits) / t**3,
+)
+temperature.mistake(
+    "The probabilities are those at temperature 1/τ: the logits are divided by τ.",
+    lambda logits, t: variance((logits * t).softmax(-1), logits) / t**3,
+)
+temperature.mistake(
+    "All tokens weigh the same in this variance: weigh each with its probability.",
+    lambda logits, t: logits.var(-1, correction=0) / t**3,
+)
+temperature.mistake(
+    "All tokens weigh the same in this variance, which is also divided by V − 1: weigh each with its probability.",
+    lambda logits, t: logits.var(-1) / t**3,
+)
+temperature.mistake(
+    "The mean is one of all tokens alike: weigh each logit with its probability there too.",
+    lambda logits, t: (
+        ((logits / t).softmax(-1) * (logits - logits.mean(-1, keepdim=True)).square()).sum(-1) / t**3
     ),
-    Exercise(
-        id="transformer.complete_model.flops",
-        difficulty=2,
-        minutes=10,
-        reference=flops,
-        draw=draw_sizes,
-        tolerance=1e-10,
-        hints=[
-            "A vector times an (a, b) matrix takes a·b multiplications and as many additions. Which are there?",
-            "Attention has two more products, without parameters: a query with T keys, and T weights with T values. "
-            "All heads together are d_model wide.",
-        ],
-        mistakes=FLOPS_MISTAKES,
-    ),
-    Exercise(
-        id="transformer.complete_model.temperature",
-        difficulty=3,
-        minutes=20,
-        reference=slope,
-        draw=draw_logits_and_temperature,
-        tolerance=1e-9,
-        hints=[
-            "With β = 1/τ, ln p_i = β z_i − ln Σ exp(β z). Write the entropy as ln Σ exp(β z) − β mean(z).",
-            "The derivative of ln Σ exp(β z) with respect to β is mean(z), and that of mean(z) is the variance of z. "
-            "At the end, dβ/dτ = −1/τ².",
-        ],
-        mistakes=[
-            Mistake(
-                "The variance is divided by τ², not by τ³: one factor comes from β itself, two from dβ/dτ.",
-                lambda logits, t: slope(logits, t, 2),
-            ),
-            Mistake("The variance is not divided by τ³.", lambda logits, t: slope(logits, t, 0)),
-            Mistake(
-                "The probabilities are those at temperature 1: take the variance under p at this temperature.",
-                slope_at_one,
-            ),
-            Mistake(
-                "All tokens weigh the same in this variance: weigh each with its probability.",
-                slope_unweighted,
-            ),
-            Mistake(
-                "The sign is wrong: the entropy grows with the temperature.",
-                lambda logits, t: -slope(logits, t),
-            ),
-            Mistake(
-                "This is the derivative with respect to β = 1/τ: multiply by dβ/dτ = −1/τ².",
-                lambda logits, t: -slope(logits, t, 1),
-            ),
-        ],
-    ),
-    Exercise(
-        id="transformer.complete_model.top_p",
-        difficulty=2,
-        minutes=15,
-        reference=top_p,
-        draw=draw_probabilities,
-        tolerance=1e-9,
-        hints=[
-            "Sort from the largest down. A token stays if those before it have not reached the mass yet.",
-            "`sort` also gives the order. `scatter` puts sorted numbers back where they came from.",
-        ],
-        mistakes=[Mistake(diagnosis, function) for diagnosis, function in TOP_P_MISTAKES],
-    ),
-]
+)
+temperature.mistake(
+    "The mean is not taken away: the variance is the mean square less the square of the mean.",
+    lambda logits, t: ((logits / t).softmax(-1) * logits.square()).sum(-1) / t**3,
+)
+temperature.mistake(
+    "This is the root of the variance: the variance itself is asked for.",
+    lambda logits, t: variance((logits / t).softmax(-1), logits).sqrt() / t**3,
+)
+temperature.mistake(
+    "The sign is wrong: the entropy grows with the temperature.", lambda logits, t: -slope(logits, t)
+)
+temperature.mistake(
+    "This is the derivative with respect to β = 1/τ: multiply by dβ/dτ = −1/τ².",
+    lambda logits, t: -slope(logits, t, 1),
+)
+temperature.mistake(
+    "This is the entropy itself: its derivative is asked for.",
+    lambda logits, t: -((logits / t).softmax(-1) * (logits / t).log_softmax(-1)).sum(-1),
+)
+temperature.mistake(
+    "This is the derivative of the mean logit, or of ln Z: the entropy is ln Z − β⟨z⟩.",
+    lambda logits, t: -((logits / t).softmax(-1) * logits).sum(-1) / t**2,
+)
+temperature.mistake(
+    "This is the variance of the probabilities: it is that of the logits.",
+    lambda logits, t: (logits / t).softmax(-1).var(-1, correction=0) / t**3,
+)
