@@ -85,7 +85,8 @@ loss.mistake(
     lambda logits, ids: surprise(logits[:, :-1], ids[:, 1:], reduction="sum") / ids.numel(),
 )
 loss.mistake(
-    "These are the losses of all predictions: return their mean.", lambda logits, ids: -chosen(logits.log_softmax(-1), ids)
+    "These are the losses of all predictions: return their mean.",
+    lambda logits, ids: -chosen(logits.log_softmax(-1), ids),
 )
 loss.mistake(
     "The sign is wrong: the loss is minus the log-probability.", lambda logits, ids: -next_token_loss(logits, ids)
@@ -107,7 +108,8 @@ loss.mistake(
     lambda logits, ids: chosen(logits.softmax(-1), ids).mean(),
 )
 loss.mistake(
-    "This is the mean of 1 − p: the price of a token is −ln p.", lambda logits, ids: 1 - chosen(logits.softmax(-1), ids).mean()
+    "This is the mean of 1 − p: the price of a token is −ln p.",
+    lambda logits, ids: 1 - chosen(logits.softmax(-1), ids).mean(),
 )
 loss.mistake(
     "This is the mean logit of the next token, with a minus: the term ln Σ e^z is missing.",
@@ -163,9 +165,7 @@ flops.mistake(
     "The embedding is counted as a product: it is a lookup of one row, and costs none.",
     lambda v, t, c, n, f: work(v, t, c, n, f, heads=2),
 )
-flops.mistake(
-    "The head is counted in every layer: there is one.", lambda v, t, c, n, f: work(v, t, c, n, f, heads=n)
-)
+flops.mistake("The head is counted in every layer: there is one.", lambda v, t, c, n, f: work(v, t, c, n, f, heads=n))
 flops.mistake(
     "The products of queries with keys and of the pattern with values are missing: they need no parameters.",
     lambda v, t, c, n, f: work(v, t, c, n, f, products=0),
@@ -282,9 +282,7 @@ top_p = Exercise(
         (tensor_of([[0.3, 0.6, 0.1], [0.2, 0.7, 0.1]]), 0.01),
     ], section="Choosing a token",
 )  # fmt: skip
-top_p.mistake(
-    "The kept probabilities are not divided by their sum: what is drawn from must sum to 1.", smallest_set
-)
+top_p.mistake("The kept probabilities are not divided by their sum: what is drawn from must sum to 1.", smallest_set)
 top_p.mistake(
     "The kept probabilities are divided by the mass: divide each row by the sum of what it keeps.",
     lambda p, mass: smallest_set(p, mass) / mass,
@@ -402,9 +400,7 @@ temperature.mistake(
 )
 temperature.mistake(
     "The mean is one of all tokens alike: weigh each logit with its probability there too.",
-    lambda logits, t: (
-        ((logits / t).softmax(-1) * (logits - logits.mean(-1, keepdim=True)).square()).sum(-1) / t**3
-    ),
+    lambda logits, t: ((logits / t).softmax(-1) * (logits - logits.mean(-1, keepdim=True)).square()).sum(-1) / t**3,
 )
 temperature.mistake(
     "The mean is not taken away: the variance is the mean square less the square of the mean.",
@@ -414,9 +410,7 @@ temperature.mistake(
     "This is the root of the variance: the variance itself is asked for.",
     lambda logits, t: variance((logits / t).softmax(-1), logits).sqrt() / t**3,
 )
-temperature.mistake(
-    "The sign is wrong: the entropy grows with the temperature.", lambda logits, t: -slope(logits, t)
-)
+temperature.mistake("The sign is wrong: the entropy grows with the temperature.", lambda logits, t: -slope(logits, t))
 temperature.mistake(
     "This is the derivative with respect to β = 1/τ: multiply by dβ/dτ = −1/τ².",
     lambda logits, t: -slope(logits, t, 1),

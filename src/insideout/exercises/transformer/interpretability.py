@@ -139,7 +139,9 @@ lens.mistake(
     read(torch.ones_like),
 )
 lens.mistake("The norm's gain is missing.", read(of_gain=torch.ones_like))
-lens.mistake("The normed stream is multiplied by 1 + γ: here the gain is γ itself.", read(of_gain=lambda gain: 1 + gain))
+lens.mistake(
+    "The normed stream is multiplied by 1 + γ: here the gain is γ itself.", read(of_gain=lambda gain: 1 + gain)
+)
 lens.mistake(
     "This is LayerNorm: RMSNorm does not subtract the mean.",
     read(stream=lambda x: x - x.mean(dim=-1, keepdim=True)),
@@ -163,9 +165,7 @@ lens.mistake(
     "The squares are added up; RMSNorm takes their mean.",
     read(lambda x: (x.square().sum(dim=-1, keepdim=True) + EPS).sqrt()),
 )
-lens.mistake(
-    "This reads what each layer added; the lens reads the whole stream after the layer.", read(stream=added)
-)
+lens.mistake("This reads what each layer added; the lens reads the whole stream after the layer.", read(stream=added))
 lens.mistake(
     "The streams are added up: each is a sum already, of all that was written before it.",
     read(stream=lambda x: x.cumsum(dim=0)),
@@ -280,9 +280,7 @@ induction.mistake(
     "This is the sum over the positions, not the mean: a longer text would score higher.",
     lambda pattern, period: prefix_matching(pattern, period) * (pattern.shape[-1] - period),
 )
-induction.mistake(
-    "The weights on the earlier copies are averaged: at each position they are added up.", mean_of_copies
-)
+induction.mistake("The weights on the earlier copies are averaged: at each position they are added up.", mean_of_copies)
 induction.mistake(
     "This is the mean over all pairs of a position and an earlier copy: add up the copies, then take the mean over "
     "positions.",
@@ -349,9 +347,7 @@ attribution = Exercise(
 attribution.mistake(
     "The norm's scale is missing: divide by the root mean square of x.", written_along(lambda x, gain, row: row * gain)
 )
-attribution.mistake(
-    "The norm's gain is missing.", written_along(lambda x, gain, row: row / root_mean_square(x))
-)
+attribution.mistake("The norm's gain is missing.", written_along(lambda x, gain, row: row / root_mean_square(x)))
 attribution.mistake(
     "The final norm is missing, scale and gain: the head reads a normalised stream.",
     written_along(lambda x, gain, row: row),
@@ -385,9 +381,7 @@ attribution.mistake(
 )
 attribution.mistake(
     "Each head's output is normalised by itself: the scale is that of the whole stream, the same for all.",
-    lambda z, output, x, gain, row: (
-        (of_each(z, output) / root_mean_square(of_each(z, output))) @ (row * gain)
-    ),
+    lambda z, output, x, gain, row: (of_each(z, output) / root_mean_square(of_each(z, output))) @ (row * gain),
 )
 attribution.mistake(
     "The scale is that of what the heads wrote together: it is that of the last stream x.",

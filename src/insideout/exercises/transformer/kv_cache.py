@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from insideout.exercises.catalogue import Exercise
-from insideout.exercises.drawing import distinct, tensor
+from insideout.exercises.drawing import distinct, tensor, tensor_of
 
 # memory: how many bytes the cache of a batch of texts takes
 
@@ -30,7 +30,7 @@ def bytes_held(
 
 memory = Exercise(
     "transformer.kv_cache.memory", stars=1, minutes=5, reference=bytes_held, draw=draw_model, tolerance=0,
-    edges=[(2, 12, 3, 5, 7, 4, 11, 2), (2, 12, 3, 5, 7, 11, 4, 2), (2, 3, 3, 5, 1, 4, 4, 1)],
+    edges=[(2, 12, 3, 5, 7, 4, 11, 2), (2, 12, 3, 5, 7, 11, 4, 2), (2, 3, 3, 5, 1, 4, 4, 1), (1, 1, 1, 1, 1, 1, 1, 1)],
     section="A window",
 )  # fmt: skip
 memory.mistake(
@@ -61,6 +61,38 @@ memory.mistake(
     "These are numbers, not bytes: multiply by the bytes of a number.",
     lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * groups * min(n, window) * d,
 )
+memory.mistake(
+    "The head width is missing: a key is d_head numbers.",
+    lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * groups * min(n, window) * size,
+)
+memory.mistake(
+    "The key-value heads are missing: each of them keeps keys and values.",
+    lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * min(n, window) * d * size,
+)
+memory.mistake(
+    "The tokens are missing: each that can still be read has a key and a value.",
+    lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * groups * d * size,
+)
+memory.mistake(
+    "The larger of tokens and window is counted: what is held is the smaller.",
+    lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * groups * max(n, window) * d * size,
+)
+memory.mistake(
+    "What lies beyond the window is counted: that is what can be dropped.",
+    lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * groups * max(n - window, 0) * d * size,
+)
+memory.mistake(
+    "The window is counted over all texts together: each text has its own.",
+    lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * groups * min(rows * n, window) * d * size,
+)
+memory.mistake(
+    "This is the size of the pattern, tokens × tokens: the cache keeps keys and values, and no scores.",
+    lambda layers, heads, groups, d, rows, n, window, size: layers * rows * heads * min(n, window) ** 2 * size,
+)
+memory.mistake(
+    "The bytes are multiplied by 8: these are bits.",
+    lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * groups * min(n, window) * d * size * 8,
+)
 
 
 # step: attention of one new token, the keys and values before it taken from the cache
@@ -83,6 +115,7 @@ def step_of(q: Tensor, k: Tensor, v: Tensor, past_k: Tensor, past_v: Tensor) -> 
 
 step = Exercise(
     "transformer.kv_cache.step", stars=2, minutes=10, reference=step_of, draw=draw_step, section="Inside the model",
+    tolerance=1e-5,
 )  # fmt: skip
 step.mistake(
     "The new token does not read itself: its own key and value belong to what it reads.",
@@ -101,6 +134,41 @@ step.mistake(
     "The new value is joined in front of the old ones and the new key behind them: they no longer match.",
     lambda q, k, v, past_k, past_v: attend(q, torch.cat([past_k, k], dim=2), torch.cat([v, past_v], dim=2)),
 )
+step.mistake(
+    "The scores are divided by D: divide by its root.",
+    lambda q, k, v, past_k, past_v: step_of(q / q.shape[-1] ** 0.5, k, v, past_k, past_v),
+)
+step.mistake(
+    "The scores are multiplied by √D: divide.",
+    lambda q, k, v, past_k, past_v: step_of(q * q.shape[-1], k, v, past_k, past_v),
+)
+step.mistake(
+    "The softmax runs over the wrong axis, along which there is one query: each key gets the weight 1.",
+    lambda q, k, v, past_k, past_v: past_v.sum(dim=2, keepdim=True) + v,
+)
+step.mistake(
+    "The softmax is missing: the scores themselves weigh the values.",
+    lambda q, k, v, past_k, past_v: (
+        q @ torch.cat([past_k, k], dim=2).transpose(-2, -1) / q.shape[-1] ** 0.5 @ torch.cat([past_v, v], dim=2)
+    ),
+)
+step.mistake(
+    "All values weigh the same: the query is not used.",
+    lambda q, k, v, past_k, past_v: torch.cat([past_v, v], dim=2).mean(dim=2, keepdim=True),
+)
+step.mistake(
+    "The oldest key and value are dropped for the new ones: a cache without a window keeps them all.",
+    lambda q, k, v, past_k, past_v: step_of(q, k, v, past_k[:, :, 1:], past_v[:, :, 1:]),
+)
+step.mistake(
+    "The keys are mixed, not the values.",
+    lambda q, k, v, past_k, past_v: step_of(q, k, k, past_k, past_k),
+)
+step.mistake("Keys and values have changed places.", lambda q, k, v, past_k, past_v: step_of(q, v, k, past_v, past_k))
+step.mistake(
+    "Two softmaxes are taken and added: the new token and the cache must share one.",
+    lambda q, k, v, past_k, past_v: attend(q, past_k, past_v) + v,
+)
 
 
 # outcome: how the next token is distributed, if a refused draft is replaced by a draw from r
@@ -118,6 +186,11 @@ def what_comes_out(p: Tensor, q: Tensor, r: Tensor) -> Tensor:
 
 outcome = Exercise(
     "transformer.kv_cache.outcome", stars=2, minutes=12, reference=what_comes_out, draw=draw_distributions,
+    edges=[
+        (tensor_of([0.5, 0.5, 0.0]), tensor_of([0.25, 0.25, 0.5]), tensor_of([0.5, 0.5, 0.0])),
+        (tensor_of([0.25, 0.75]), tensor_of([0.25, 0.75]), tensor_of([1.0, 0.0])),
+        (tensor_of([1.0, 0.0, 0.0]), tensor_of([0.0, 0.5, 0.5]), tensor_of([0.25, 0.25, 0.5])),
+    ],
     section="Build it again: a draft and a judge",
 )  # fmt: skip
 outcome.mistake(
@@ -134,6 +207,42 @@ outcome.mistake(
 outcome.mistake(
     "The probability of keeping x is taken for the probability that x is drafted and kept: multiply by q.",
     lambda p, q, r: (p / q).clamp(max=1) + (1 - torch.minimum(p, q).sum()) * r,
+)
+outcome.mistake("Nothing is ever kept: this is r alone, as if every draft were refused.", lambda p, q, r: r + 0 * p)
+outcome.mistake(
+    "The refused token is added with its full probability q: what is kept and what is refused share the draft.",
+    lambda p, q, r: q + (1 - torch.minimum(p, q).sum()) * r,
+)
+outcome.mistake(
+    "This is p, which comes out when a refused draft is replaced by what is left of p: here it is replaced from r.",
+    lambda p, q, r: torch.minimum(p, q) + (p - q).clamp(min=0),
+)
+outcome.mistake(
+    "The larger of p and q is taken: a draft is kept with probability min(1, p/q), so the smaller comes out.",
+    lambda p, q, r: torch.maximum(p, q) + (1 - torch.minimum(p, q).sum()) * r,
+)
+outcome.mistake(
+    "p and q have changed places in the ratio: a draft from q is kept with probability min(1, p/q).",
+    lambda p, q, r: q * (q / p).clamp(max=1) + (1 - (q * (q / p).clamp(max=1)).sum()) * r,
+)
+outcome.mistake(
+    "The draft is weighed with p: it is drawn from q.",
+    lambda p, q, r: p * (p / q).clamp(max=1) + (1 - (p * (p / q).clamp(max=1)).sum()) * r,
+)
+outcome.mistake(
+    "r is added in full: it comes in only where a draft is refused.", lambda p, q, r: torch.minimum(p, q) + r
+)
+outcome.mistake(
+    "The result was divided by its sum, without r: what is refused is replaced from r.",
+    lambda p, q, r: torch.minimum(p, q) / torch.minimum(p, q).sum(),
+)
+outcome.mistake(
+    "The probability of a refusal is taken for each token, 1 − min(p, q): it is one number, 1 − Σ min(p, q).",
+    lambda p, q, r: torch.minimum(p, q) + (1 - torch.minimum(p, q)) * r,
+)
+outcome.mistake(
+    "The probability of keeping is averaged over the vocabulary: weigh each token with q.",
+    lambda p, q, r: torch.minimum(p, q) + (1 - (p / q).clamp(max=1).mean()) * r,
 )
 
 
@@ -168,4 +277,32 @@ tokens.mistake(
 tokens.mistake(
     "This is the sum without end, 1 / (1 − acceptance): only n_draft tokens are drafted.",
     lambda acceptance, n_draft: 1 / (1 - acceptance),
+)
+tokens.mistake(
+    "The sum goes one draft too far: n_draft are drafted, and the target adds one token.",
+    lambda acceptance, n_draft: tokens_a_call(acceptance, n_draft + 1),
+)
+tokens.mistake(
+    "This is the last term alone, the probability that all drafts are kept: add up those of each length.",
+    lambda acceptance, n_draft: acceptance**n_draft,
+)
+tokens.mistake(
+    "Either all drafts are kept or none: the first few may be kept as well.",
+    lambda acceptance, n_draft: 1 + n_draft * acceptance**n_draft,
+)
+tokens.mistake(
+    "The probabilities are weighed with the count once more: the sum over i of P(at least i) is the mean already.",
+    lambda acceptance, n_draft: sum((i + 1) * acceptance**i for i in range(n_draft + 1)),
+)
+tokens.mistake(
+    "The case in which all drafts are kept is missing: it gives n_draft + 1 tokens.",
+    lambda acceptance, n_draft: sum((i + 1) * acceptance**i * (1 - acceptance) for i in range(n_draft)),
+)
+tokens.mistake(
+    "The chance of a refusal is taken for that of keeping.",
+    lambda acceptance, n_draft: tokens_a_call(1 - acceptance, n_draft),
+)
+tokens.mistake(
+    "The token that the call gives in any case is counted twice: the sum from i = 0 on has it already.",
+    lambda acceptance, n_draft: 1 + tokens_a_call(acceptance, n_draft),
 )

@@ -57,9 +57,7 @@ exponent.mistake(
 )
 exponent.mistake(
     "Only the smallest and the largest run are used; fit the line to all of them.",
-    lambda n, loss, floor: exponent_of(
-        n[[n.argmin(), n.argmax()]], loss[[n.argmin(), n.argmax()]], floor
-    ),
+    lambda n, loss, floor: exponent_of(n[n.argsort()[[0, -1]]], loss[n.argsort()[[0, -1]]], floor),
 )
 exponent.mistake(
     "The line is fitted against N, not against its logarithm.",
@@ -208,7 +206,8 @@ objective.mistake(
     summed(lambda r, delta: torch.where(r.abs() <= delta, r**2 / 2, 0.0)),
 )
 objective.mistake(
-    "The sum is divided by δ (smooth L1): the parabola is r²/2 itself.", summed(lambda r, delta: huber(r, delta) / delta)
+    "The sum is divided by δ (smooth L1): the parabola is r²/2 itself.",
+    summed(lambda r, delta: huber(r, delta) / delta),
 )
 objective.mistake(
     "The residuals are divided by δ first: here δ is only where the line begins.",
@@ -280,7 +279,8 @@ optimal.mistake(
     lambda law, flops: (split(law, flops)[0], flops / split(law, flops)[0]),
 )
 optimal.mistake(
-    "The factor is 2, for the forward pass alone: training takes 6 operations.", lambda law, flops: split(law, 3 * flops)
+    "The factor is 2, for the forward pass alone: training takes 6 operations.",
+    lambda law, flops: split(law, 3 * flops),
 )
 optimal.mistake(
     "The two terms are made equal; it is their slopes that must be, a A / N^a = b B / D^b.",

@@ -40,9 +40,7 @@ accumulate.mistake(
 accumulate.mistake(
     "The means are added up and not divided: the gradient grows with the number of parts.", lambda g, n: g.sum(dim=0)
 )
-accumulate.mistake(
-    "The sums are added up and not divided by the number of tokens.", lambda g, n: n.to(g.dtype) @ g
-)
+accumulate.mistake("The sums are added up and not divided by the number of tokens.", lambda g, n: n.to(g.dtype) @ g)
 accumulate.mistake(
     "The sums are divided by the number of parts; divide them by the number of tokens.",
     lambda g, n: n.to(g.dtype) @ g / len(n),
@@ -129,9 +127,7 @@ learning_rate.mistake(
     joined(climb=lambda s, w, lr, low: low + (lr - low) * (s + 1) / w),
 )
 learning_rate.mistake("There is no climb: the first rates are all lr.", joined(climb=lambda s, w, lr, low: lr))
-learning_rate.mistake(
-    "The climb is not multiplied by lr.", joined(climb=lambda s, w, lr, low: (s + 1) / w)
-)
+learning_rate.mistake("The climb is not multiplied by lr.", joined(climb=lambda s, w, lr, low: (s + 1) / w))
 learning_rate.mistake(
     "The way down is a straight line, not half a cosine.", joined(shape=lambda progress: 1 - progress)
 )
@@ -155,7 +151,8 @@ learning_rate.mistake(
     joined(lambda s, left, w: s / (left - 1)),
 )
 learning_rate.mistake(
-    "The last step does not have min_lr: the fall is one step too long.", joined(lambda s, left, w: (s + 1) / (left + 1))
+    "The last step does not have min_lr: the fall is one step too long.",
+    joined(lambda s, left, w: (s + 1) / (left + 1)),
 )
 learning_rate.mistake(
     "The progress is counted from step 0, so the rate drops when the climb ends: count it from there.",
@@ -252,7 +249,8 @@ muon = Exercise(
 muon.mistake("The sign is wrong: this goes uphill.", lambda g: scale_of(g) * flat(g))
 muon.mistake("The factor √max(1, rows / columns) is missing.", against(flat, lambda g: 1.0))
 muon.mistake(
-    "The factor is √(rows / columns) in wide matrices too: there it is 1.", against(flat, lambda g: shape_ratio(g) ** 0.5)
+    "The factor is √(rows / columns) in wide matrices too: there it is 1.",
+    against(flat, lambda g: shape_ratio(g) ** 0.5),
 )
 muon.mistake(
     "Rows and columns have changed places in the factor: it is √max(1, rows / columns).",

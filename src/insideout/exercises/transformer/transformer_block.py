@@ -56,9 +56,7 @@ rms_norm.mistake(
 rms_norm.mistake(
     "ε is added after the root; it belongs under it.", scaled(lambda x, epsilon: mean_square(x).sqrt() + epsilon)
 )
-rms_norm.mistake(
-    "ε is missing: a row of zeros would divide 0 by 0.", scaled(lambda x, epsilon: mean_square(x).sqrt())
-)
+rms_norm.mistake("ε is missing: a row of zeros would divide 0 by 0.", scaled(lambda x, epsilon: mean_square(x).sqrt()))
 rms_norm.mistake(
     "The squares are added up; RMSNorm takes their mean.",
     scaled(lambda x, epsilon: (x.square().sum(dim=-1, keepdim=True) + epsilon).sqrt()),
@@ -90,9 +88,7 @@ rms_norm.mistake(
     "All numbers share one size; each position has its own: `mean(dim=-1, keepdim=True)`.",
     scaled(lambda x, epsilon: (x.square().mean() + epsilon).sqrt()),
 )
-rms_norm.mistake(
-    "The gain is missing.", lambda x, gain, epsilon: rms_norm_of(x, torch.ones_like(gain), epsilon)
-)
+rms_norm.mistake("The gain is missing.", lambda x, gain, epsilon: rms_norm_of(x, torch.ones_like(gain), epsilon))
 rms_norm.mistake(
     "The result is multiplied by 1 + γ: here the gain is γ itself.",
     lambda x, gain, epsilon: rms_norm_of(x, 1 + gain, epsilon),
@@ -328,10 +324,6 @@ rms_norm_gradient.mistake(
 rms_norm_gradient.mistake(
     "The shared term has one factor r too few: dr/dx is −r³ x / C.",
     gradient_by(lambda r, n, d, x, gain, g: r * d - n * mean(d * n)),
-)
-rms_norm_gradient.mistake(
-    "x stands where the normed x belongs: the shared term has the normed numbers twice.",
-    gradient_by(lambda r, n, d, x, gain, g: r * (d - x * mean(d * n))),
 )
 rms_norm_gradient.mistake(
     "x stands where the normed x belongs, in both places: dr/dx is −r³ x / C, with the third power.",
