@@ -1,4 +1,4 @@
-"""Exercises on the transformer block: RMSNorm, a gradient down the stack, how large the stream becomes, a norm's gradient.
+"""Exercises on the transformer block: RMSNorm, a gradient down the stack, the stream's size, back through the norm.
 
 Practised in book/2-building-a-transformer/05_transformer_block.md; the module is insideout/transformer/norm.py.
 Sources: Zhang and Sennrich 2019 (RMSNorm); He et al. 2016 (skips); Radford et al. 2019 (pre-norm, scaled weights).
@@ -153,7 +153,7 @@ through_skips.mistake(
     lambda jacobians, g: gradients_down(jacobians.flip(0), g),
 )
 through_skips.mistake(
-    "The way goes forward, from the first half to the last: the gradient is known at the end, and goes back from there.",
+    "The way goes forward, from the first half to the last: the gradient is known at the end, and goes back.",
     lambda jacobians, g: gradients_down(jacobians.flip(0), g).flip(0),
 )
 through_skips.mistake(
