@@ -1,4 +1,4 @@
-"""Answers that readers might give to the later exercises of part 2: right ones in other styles, and plausible wrong ones.
+"""Answers that readers might give to later exercises of part 2: right ones in other styles, and plausible wrong ones.
 
 Few of the wrong ones are in the catalogues, and then by another way. Used by test_answers.py.
 """

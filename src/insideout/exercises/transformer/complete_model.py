@@ -34,11 +34,12 @@ def next_token_loss(logits: Tensor, ids: Tensor) -> Tensor:
 
 def chosen(scores: Tensor, ids: Tensor) -> Tensor:
     """Each position's score of the token that follows, (B, T - 1)."""
-    return scores[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
+    return scores[:, : ids.shape[1] - 1].gather(-1, ids[:, 1:, None])[..., 0]
 
 
 loss = Exercise(
     "transformer.complete_model.loss", stars=1, minutes=10, reference=next_token_loss, draw=draw_logits_and_ids,
+    tolerance=1e-5,
     edges=[(tensor_of([[[2.0, 0.0, -1.0], [9.0, 9.0, 9.0]]]), torch.tensor([[1, 0]])),
            (tensor_of([[[900.0, 0.0], [0.0, -900.0], [0.0, 1.0]]]), torch.tensor([[1, 1, 0]]))],
     section="What it is asked",
@@ -131,6 +132,21 @@ loss.mistake(
     "Only the last prediction of each text is priced: every position but the last predicts.",
     lambda logits, ids: surprise(logits[:, -2:-1], ids[:, -1:]),
 )
+loss.mistake(
+    "Only the first text is priced: take the mean over all.", lambda logits, ids: next_token_loss(logits[:1], ids[:1])
+)
+loss.mistake(
+    "The softmax runs over the positions that predict: it must run over the vocabulary, the last axis.",
+    lambda logits, ids: -chosen(logits[:, :-1].log_softmax(1), ids).mean(),
+)
+loss.mistake(
+    "The softmax runs over the texts: it must run over the vocabulary, the last axis.",
+    lambda logits, ids: -chosen(logits.log_softmax(0), ids).mean(),
+)
+loss.mistake(
+    "This is the share of tokens that are not the likeliest: the price of a token is −ln p.",
+    lambda logits, ids: (logits[:, :-1].argmax(-1) != ids[:, 1:]).to(logits.dtype).mean(),
+)
 
 # flops: the work of one token in a forward pass
 
@@ -217,6 +233,24 @@ flops.mistake(
 flops.mistake(
     "These are the numbers in the matrices: each takes two operations, and attention has two products more.",
     lambda v, t, c, n, f: work(v, t, c, n, f, products=0) // 2,
+)
+flops.mistake(
+    "Biases and gains are counted: they are to be ignored.",
+    lambda v, t, c, n, f: work(v, t, c, n, f) + n * (9 * c + f),
+)
+flops.mistake(
+    "This is the rule 2 · 12 d_model² for each layer: it takes the width of the feed-forward layer as 4 d_model, and "
+    "leaves out attention's own products.",
+    lambda v, t, c, n, f: work(v, t, c, n, 4 * c, products=0),
+)
+flops.mistake(
+    "These are 6 operations for each number in the matrices, as in training: forward it is 2, and attention has two "
+    "products more.",
+    lambda v, t, c, n, f: 3 * work(v, t, c, n, f, products=0),
+)
+flops.mistake(
+    "Attention's products are left out, and the table of positions is counted: it is a lookup.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, products=0) + 2 * t * c,
 )
 
 # top_p: probabilities, mass -> the fewest likely tokens that reach it, made to sum to 1
@@ -339,6 +373,19 @@ top_p.mistake(
 top_p.mistake(
     "Only the most likely token is kept.", lambda p, mass: renormalised(p.where(p >= p.amax(-1, keepdim=True), 0.0))
 )
+top_p.mistake(
+    "It stops one token too early, also where the mass is reached exactly, and where the first token has it all, "
+    "nothing is left: the token that reaches the mass belongs to the set.",
+    lambda p, mass: renormalised(kept(p, lambda ordered, total: total < mass)),
+)
+top_p.mistake(
+    "What should be dropped is kept: a token stays if those before it have less than the mass.",
+    lambda p, mass: renormalised(kept(p, lambda ordered, total: total - ordered >= mass)),
+)
+top_p.mistake(
+    "The softmax at the end also gives the dropped tokens a share, e⁰: divide by the sum.",
+    lambda p, mass: smallest_set(p, mass).softmax(-1),
+)
 
 # temperature: logits, temperature -> how the entropy answers to the temperature
 
@@ -426,4 +473,12 @@ temperature.mistake(
 temperature.mistake(
     "This is the variance of the probabilities: it is that of the logits.",
     lambda logits, t: (logits / t).softmax(-1).var(-1, correction=0) / t**3,
+)
+temperature.mistake(
+    "This is the entropy divided by τ: its derivative is asked for.",
+    lambda logits, t: -((logits / t).softmax(-1) * (logits / t).log_softmax(-1)).sum(-1) / t,
+)
+temperature.mistake(
+    "This is the mean logit over τ², which cancels: what is left is the variance.",
+    lambda logits, t: ((logits / t).softmax(-1) * logits).sum(-1) / t**2,
 )

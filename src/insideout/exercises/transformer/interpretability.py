@@ -92,6 +92,18 @@ effect.mistake(
     "The sign is wrong: one of the two differences is taken the other way round.",
     lambda clean, corrupted, patched: -share_returned(clean, corrupted, patched),
 )
+effect.mistake(
+    "The move has lost its sign: a patch can push the wrong way.",
+    lambda clean, corrupted, patched: abs(patched - corrupted) / (clean - corrupted),
+)
+effect.mistake(
+    "Parentheses are missing: a division comes before a difference.",
+    lambda clean, corrupted, patched: patched - corrupted / (clean - corrupted),
+)
+effect.mistake(
+    "The whole way is a difference, clean less corrupted, and not a sum.",
+    lambda clean, corrupted, patched: (patched - corrupted) / (clean + corrupted),
+)
 
 # lens: the residual stream after each layer, gain, head -> logits
 
@@ -177,6 +189,10 @@ lens.mistake(
 lens.mistake("These are probabilities: the logits are asked for.", read(after=lambda x: x.softmax(dim=-1)))
 lens.mistake("These are log-probabilities: the logits are asked for.", read(after=lambda x: x.log_softmax(dim=-1)))
 lens.mistake("These are the likeliest tokens: the logits are asked for.", read(after=lambda x: x.argmax(dim=-1)))
+lens.mistake(
+    "The norm runs over the layers; it must run over the numbers of each position.",
+    read(lambda x: root_mean_square(x, 0)),
+)
 
 # induction: patterns of a text that repeats every p tokens -> each head's prefix-matching score
 
@@ -297,6 +313,20 @@ induction.mistake(
 induction.mistake(
     "The scores are kept for each position: take the mean over those from p on.",
     lambda pattern, period: (pattern * weights(pattern, period)[0]).sum(dim=-1)[:, period:],
+)
+induction.mistake(
+    "This looks at the token before: that is the mark of a previous-token head.",
+    lambda pattern, period: pattern.diagonal(-1, dim1=-2, dim2=-1)[:, period - 1 :].mean(dim=-1),
+)
+induction.mistake(
+    "This is the mean along one diagonal, that of the last copy: earlier copies count too, and position 0 does not.",
+    lambda pattern, period: pattern.diagonal(1 - period, dim1=-2, dim2=-1).mean(dim=-1),
+)
+induction.mistake(
+    "The first position with an earlier copy is left out, but counted in the mean: start at t = p.",
+    lambda pattern, period: (
+        weight_on(pattern, period, first=period + 1) * (pattern.shape[-1] - period - 1) / (pattern.shape[-1] - period)
+    ),
 )
 
 # attribution: what the heads read, W_O, the last stream, gain, the token's row -> each head's share

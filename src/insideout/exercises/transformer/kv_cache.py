@@ -93,6 +93,22 @@ memory.mistake(
     "The bytes are multiplied by 8: these are bits.",
     lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * groups * min(n, window) * d * size * 8,
 )
+memory.mistake(
+    "The heads are divided by the key-value heads: that is how many queries share a key. Count n_kv_heads.",
+    lambda layers, heads, groups, d, rows, n, window, size: (
+        2 * layers * rows * (heads // groups) * min(n, window) * d * size
+    ),
+)
+memory.mistake(
+    "Queries are kept too: they are read once, by their own token, and can be forgotten.",
+    lambda layers, heads, groups, d, rows, n, window, size: (
+        layers * rows * (heads + 2 * groups) * min(n, window) * d * size
+    ),
+)
+memory.mistake(
+    "The window is taken to begin anew when it is full: it slides, and then holds `window` tokens.",
+    lambda layers, heads, groups, d, rows, n, window, size: 2 * layers * rows * groups * (n % window) * d * size,
+)
 
 
 # step: attention of one new token, the keys and values before it taken from the cache
@@ -169,6 +185,35 @@ step.mistake(
     "Two softmaxes are taken and added: the new token and the cache must share one.",
     lambda q, k, v, past_k, past_v: attend(q, past_k, past_v) + v,
 )
+step.mistake(
+    "The scores are divided by the root of the number of keys: divide by √D, the width of a head.",
+    lambda q, k, v, past_k, past_v: step_of(q * (q.shape[-1] / past_k.shape[2]) ** 0.5, k, v, past_k, past_v),
+)
+step.mistake(
+    "The scores are divided by the root of the number of keys, the new one among them: divide by √D.",
+    lambda q, k, v, past_k, past_v: step_of(q * (q.shape[-1] / (past_k.shape[2] + 1)) ** 0.5, k, v, past_k, past_v),
+)
+step.mistake(
+    "The softmax runs over the heads: it must run over the keys, the last axis.",
+    lambda q, k, v, past_k, past_v: (
+        (q @ torch.cat([past_k, k], dim=2).transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=1)
+        @ torch.cat([past_v, v], dim=2)
+    ),
+)
+step.mistake(
+    "These are the weights: mix the values by them.",
+    lambda q, k, v, past_k, past_v: (q @ torch.cat([past_k, k], dim=2).transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(
+        dim=-1
+    ),
+)
+step.mistake(
+    "The axis of the one query is gone: the output is (B, H, 1, D).",
+    lambda q, k, v, past_k, past_v: step_of(q, k, v, past_k, past_v)[:, :, 0],
+)
+step.mistake(
+    "The heads are averaged: each keeps its own output.",
+    lambda q, k, v, past_k, past_v: step_of(q, k, v, past_k, past_v).mean(dim=1, keepdim=True),
+)
 
 
 # outcome: how the next token is distributed, if a refused draft is replaced by a draw from r
@@ -244,6 +289,23 @@ outcome.mistake(
     "The probability of keeping is averaged over the vocabulary: weigh each token with q.",
     lambda p, q, r: torch.minimum(p, q) + (1 - (p / q).clamp(max=1).mean()) * r,
 )
+outcome.mistake(
+    "Σ |p − q| counts what is refused twice, once where q is larger and once where p is: take 1 − Σ min(p, q).",
+    lambda p, q, r: torch.minimum(p, q) + (p - q).abs().sum() * r,
+)
+outcome.mistake(
+    "What is kept is distributed like min(p, q), not like q: likely drafts of the draft alone are refused more often.",
+    lambda p, q, r: torch.minimum(p, q).sum() * q + (1 - torch.minimum(p, q).sum()) * r,
+)
+outcome.mistake(
+    "What is kept is distributed like min(p, q), not like p: a token that q never drafts is never kept.",
+    lambda p, q, r: torch.minimum(p, q).sum() * p + (1 - torch.minimum(p, q).sum()) * r,
+)
+outcome.mistake(
+    "Each token gets r by its own chance of being refused: a refused draft may be replaced by any token, so weigh "
+    "with q and add up first.",
+    lambda p, q, r: torch.minimum(p, q) + (1 - (p / q).clamp(max=1)) * r,
+)
 
 
 # tokens: expected tokens for one call of the target, if each draft is kept with the same probability
@@ -305,4 +367,25 @@ tokens.mistake(
 tokens.mistake(
     "The token that the call gives in any case is counted twice: the sum from i = 0 on has it already.",
     lambda acceptance, n_draft: 1 + tokens_a_call(acceptance, n_draft),
+)
+tokens.mistake(
+    "The drafts are counted as if each were kept on its own, and the target's own token is missing.",
+    lambda acceptance, n_draft: acceptance * n_draft,
+)
+tokens.mistake(
+    "The target's own token is counted as if it might be refused: it always comes.",
+    lambda acceptance, n_draft: acceptance * (n_draft + 1),
+)
+tokens.mistake(
+    "This is the sum without end, and without the target's own token: only n_draft tokens are drafted.",
+    lambda acceptance, n_draft: acceptance / (1 - acceptance),
+)
+tokens.mistake(
+    "The probability that i are kept is taken as that of exactly i, without the refusal after them: the mean is the "
+    "sum of P(at least i).",
+    lambda acceptance, n_draft: sum(i * acceptance**i for i in range(1, n_draft + 1)),
+)
+tokens.mistake(
+    "After i kept drafts the target adds a token of its own: i + 1 come out, and n_draft + 1 where all are kept.",
+    lambda acceptance, n_draft: sum(i * acceptance**i * (1 - acceptance) for i in range(n_draft + 1)),
 )

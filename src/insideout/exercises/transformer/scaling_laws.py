@@ -194,6 +194,10 @@ objective.mistake(
     summed(lambda r, delta: torch.where(r <= delta, r**2 / 2, delta * (r - delta / 2))),
 )
 objective.mistake(
+    "A residual far above 0 is taken to be within δ: compare its size, |r|.",
+    summed(lambda r, delta: torch.where(r >= -delta, r**2 / 2, delta * (-r - delta / 2))),
+)
+objective.mistake(
     "Beyond δ the line takes r, not |r|: a residual far below 0 must cost as much as one above.",
     summed(lambda r, delta: torch.where(r.abs() <= delta, r**2 / 2, delta * (r - delta / 2))),
 )
@@ -230,6 +234,10 @@ objective.mistake(
 objective.mistake(
     "The exponents have the wrong sign: the loss falls with size and tokens.",
     summed(model=lambda law, n, d: predicted(law | {"a": -law["a"], "b": -law["b"]}, n, d)),
+)
+objective.mistake(
+    "The powers are taken of A / n and B / d: A and B themselves stand above the fraction.",
+    summed(model=lambda law, n, d: law["E"] + (law["A"] / n) ** law["a"] + (law["B"] / d) ** law["b"]),
 )
 objective.mistake(
     "Sizes and tokens have changed places: A and a belong to n.", summed(model=lambda law, n, d: predicted(law, d, n))

@@ -74,6 +74,18 @@ accumulate.mistake(
     lambda g, n: g * n[:, None] / n.sum(),
 )
 accumulate.mistake("Only the last part is left: were the gradients cleared in between?", lambda g, n: g[-1])
+accumulate.mistake(
+    "The means are divided by the tokens of their part, and then averaged: multiply, and divide by all tokens.",
+    lambda g, n: (g / n[:, None]).mean(dim=0),
+)
+accumulate.mistake(
+    "The means are divided by the tokens of their part, and by all tokens: multiply by those of their part.",
+    lambda g, n: (g / n[:, None]).sum(dim=0) / n.sum(),
+)
+accumulate.mistake("Only the longest part is used.", lambda g, n: g[n.argmax()])
+accumulate.mistake(
+    "The sum runs over the parameters: add up the parts, `sum(dim=0)`.", lambda g, n: (g * n[:, None]).sum(1) / n.sum()
+)
 
 # learning_rate: a straight climb, then half a cosine, as a list with one rate a step
 
@@ -315,4 +327,12 @@ muon.mistake(
 )
 muon.mistake(
     "This is the polynomial, which brings the singular values only near 1: use a decomposition.", against(polynomial)
+)
+muon.mistake(
+    "The columns are brought to length 1: it is the singular values that become 1.",
+    against(lambda g: g / g.norm(dim=0, keepdim=True)),
+)
+muon.mistake(
+    "The singular values are divided by their mean, and stay uneven: each must become 1.",
+    against(lambda g: g / parts_of(g)[1].mean()),
 )

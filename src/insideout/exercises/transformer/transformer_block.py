@@ -105,6 +105,25 @@ rms_norm.mistake(
     "The row is multiplied by its size: divide.",
     lambda x, gain, epsilon: gain * x * (mean_square(x) + epsilon).sqrt(),
 )
+rms_norm.mistake(
+    "The mean runs over the texts; it must run over the numbers of one position.",
+    scaled(lambda x, epsilon: (mean_square(x, 0) + epsilon).sqrt()),
+)
+rms_norm.mistake(
+    "ε is added to the result: it belongs under the root, beside the mean square.",
+    lambda x, gain, epsilon: gain * x / mean_square(x).sqrt() + epsilon,
+)
+rms_norm.mistake(
+    "The gain is added: the normed numbers are multiplied by it.",
+    lambda x, gain, epsilon: gain + rms_norm_of(x, torch.ones_like(gain), epsilon),
+)
+rms_norm.mistake(
+    "The squares are divided by C − 1: RMSNorm divides by C.",
+    scaled(lambda x, epsilon: (mean_square(x) * x.shape[-1] / (x.shape[-1] - 1) + epsilon).sqrt()),
+)
+rms_norm.mistake(
+    "This is the size of each row: divide the row by it.", lambda x, gain, epsilon: (mean_square(x) + epsilon).sqrt()
+)
 
 # through_skips: the branches' Jacobians, the gradient at the end -> the gradient at every depth
 
@@ -180,6 +199,14 @@ through_skips.mistake(
     "These are the gradients' lengths: the vectors themselves are asked for.",
     lambda jacobians, g: gradients_down(jacobians, g).norm(dim=-1),
 )
+through_skips.mistake(
+    "The Jacobian's columns are added up: weigh each row with its gradient first, Σᵢ Jᵢⱼ gᵢ.",
+    lambda jacobians, g: down(jacobians, g, lambda J, g, end: g + J.sum(dim=0)),
+)
+through_skips.mistake(
+    "Only the diagonal of the Jacobian is used: a number also moves the branch's other numbers.",
+    lambda jacobians, g: down(jacobians, g, lambda J, g, end: g + J.diagonal() * g),
+)
 
 # stream_size: start, branch, n_layers -> the stream's size after all blocks (plain, scaled)
 
@@ -243,6 +270,14 @@ stream_size.mistake(
     lambda start, branch, n: (sqrt(start + 2 * n * branch), sqrt(start + branch)),
 )
 stream_size.mistake("The two sizes have changed places.", lambda start, branch, n: sizes(start, branch, n)[::-1])
+stream_size.mistake(
+    "The sizes are added, in the second as one branch's: of unrelated vectors it is the squares that add up.",
+    lambda start, branch, n: (start + 2 * n * branch, start + branch),
+)
+stream_size.mistake(
+    "What the branches write is added up by squares, but then added to the start: square all under one root.",
+    lambda start, branch, n: (start + sqrt(2 * n) * branch, start + branch),
+)
 
 # rms_norm_gradient: x, gain, epsilon, g -> the loss's gradient with respect to x
 
@@ -343,4 +378,21 @@ rms_norm_gradient.mistake(
 )
 rms_norm_gradient.mistake(
     "ε is left out: r is 1 / √(mean(x²) + ε).", lambda x, gain, epsilon, g: right_gradient(x, gain, 0.0, g)
+)
+rms_norm_gradient.mistake(
+    "r is treated as a constant, and the gain is missing: what reaches the normed numbers is γ g.",
+    gradient_by(lambda r, n, d, x, gain, g: r * g),
+)
+rms_norm_gradient.mistake(
+    "The shared term is half of what it should be: in dr/dx = −r³ x / C the 2 of the square and the ½ of the root "
+    "cancel.",
+    gradient_by(lambda r, n, d, x, gain, g: r * (d - n * mean(d * n) / 2)),
+)
+rms_norm_gradient.mistake(
+    "The shared term is twice what it should be: in dr/dx = −r³ x / C the 2 of the square and the ½ of the root "
+    "cancel.",
+    gradient_by(lambda r, n, d, x, gain, g: r * (d - 2 * n * mean(d * n))),
+)
+rms_norm_gradient.mistake(
+    "This is the norm itself, forward: its gradient is asked for.", gradient_by(lambda r, n, d, x, gain, g: gain * n)
 )
