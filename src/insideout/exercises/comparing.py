@@ -20,6 +20,7 @@ def difference(given: Any, right: Any, tolerance: float) -> str:
     if given is None or right is None:
         return "" if given is right else "Your function returned nothing: is a `return` missing?"
     if isinstance(right, tuple):
+        given = list(given) if is_array(given) and given.shape[:1] == (len(right),) else given
         if not isinstance(given, tuple | list):
             return f"Wrong form: {len(right)} results are expected, as a tuple, and this is {a_kind(given)}."
         if len(given) != len(right):

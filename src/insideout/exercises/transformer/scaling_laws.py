@@ -97,6 +97,7 @@ exponent.mistake(
     "The slope is not divided by Σ (x − mean)².",
     lambda n, loss, floor: -(centred(n.log()) * centred((loss - floor).log())).sum(),
 )
+exponent.mistake("The fraction is upside down: this is 1/a.", lambda n, loss, floor: 1 / exponent_of(n, loss, floor))
 exponent.mistake(
     "This is the factor A: the exponent a is asked for.",
     lambda n, loss, floor: ((loss - floor).log().mean() + exponent_of(n, loss, floor) * n.log().mean()).exp(),
@@ -305,6 +306,14 @@ optimal.mistake(
 optimal.mistake(
     "The budget has the power a in N: it is b, the exponent of the tokens.",
     of_size(lambda A, a, B, b, c: (a * A / (b * B) * c**a) ** (1 / (a + b))),
+)
+optimal.mistake(
+    "The budget has the power 1/2 in N: that holds where a and b are equal. Here it is b / (a + b).",
+    of_size(lambda A, a, B, b, c: (a * A / (b * B)) ** (1 / (a + b)) * c**0.5),
+)
+optimal.mistake(
+    "The budget has the power 1 / (a + b) in N: it is b / (a + b), since D carries the exponent b.",
+    of_size(lambda A, a, B, b, c: (a * A / (b * B) * c) ** (1 / (a + b))),
 )
 optimal.mistake(
     "The root is missing: N to the power a + b is what the equation gives.",
