@@ -102,7 +102,10 @@ def by_autograd(js, g):
 
 
 def by_recursion(js, g):
-    return [g] if len(js) == 0 else [(below := by_recursion(js[1:], g))[0] + below[0] @ js[0], *below]
+    if len(js) == 0:
+        return [g]
+    below = by_recursion(js[1:], g)
+    return [below[0] + below[0] @ js[0], *below]
 
 
 ANSWERS["transformer.transformer_block.through_skips"] = {
