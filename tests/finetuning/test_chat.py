@@ -79,7 +79,7 @@ def test_the_mask_reads_as_the_assistant_s_words_and_the_stop(chat, talk):
 @EVERY
 @pytest.mark.parametrize("talk", TALKS)
 def test_what_is_asked_is_the_beginning_of_what_is_learned(chat, talk):
-    """At every turn: the prompt, then the answer's own tokens, then the stop. And longer talks begin as shorter ones."""
+    """At every turn: the prompt, the answer's own tokens, the stop. And longer talks begin as shorter ones."""
     whole = ids_of(chat.document(talk))
     for i, message in enumerate(talk):
         if message.role == "assistant":

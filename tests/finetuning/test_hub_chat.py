@@ -71,7 +71,7 @@ def test_what_is_asked_is_the_beginning_of_what_is_learned():
     [
         (None, "no chat template"),
         ("{% for m in messages %}{{ m['content'] }} {% endfor %}", "does not end an answer"),
-        ("{% for m in messages %}{{ m['role'] }}: {{ m['content'] | upper }}<|im_end|>{% endfor %}", "leaves out or changes"),
+        ("{% for m in messages %}{{ m['content'] | upper }}<|im_end|>{% endfor %}", "leaves out or changes"),
         ("{% for m in messages if m['role'] == 'user' %}{{ m['content'] }}<|im_end|>{% endfor %}", "other words"),
         ("{{ messages | length }}{% for m in messages %}{{ m['content'] }}<|im_end|>{% endfor %}", "rewrites"),
         ("{{ raise_exception('no such role') }}", "cannot be rendered: no such role"),
@@ -79,7 +79,7 @@ def test_what_is_asked_is_the_beginning_of_what_is_learned():
         # the stop belongs to the next message: an answer at the end has none
         ("{% for m in messages %}{% if not loop.first %}<|im_end|>{% endif %}{{ m['content'] }}{% endfor %}"
          "{% if add_generation_prompt %}<|im_end|>{% endif %}", "does not end an answer"),
-        ("<s>{% for m in messages %}<s>{{ m['content'] }}<|im_end|>{% endfor %}", "opens the conversation twice"),
+        ("<s><s>{% for m in messages %}{{ m['content'] }}<|im_end|>{% endfor %}", "opens the conversation twice"),
         # no boundary between what the template says and an answer that begins with a letter
         ("{% for m in messages %}{{ m['role'] }}\n{{ m['content'] }}<|im_end|>{% endfor %}"
          "{% if add_generation_prompt %}assistant\n{% endif %}", None),

@@ -12,6 +12,7 @@ types a special token has typed plain text. Used in part 3, by the chapters on c
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from insideout.data.batch import Document, Segment
 from insideout.data.suite import Message, Prompt
@@ -73,9 +74,10 @@ class ChatFormat:
         assert pad is not None  # checked above
         return pad
 
-    def document(self, messages: Sequence[Message], *, prompt_weight: float = 0.0) -> list[Segment]:
+    def document(self, messages: Any, *, prompt_weight: float = 0.0) -> list[Segment]:
         """A conversation to learn from: the assistant's words and its stop after them, in every turn.
 
+        Messages are of role and content, as `Message` or as dicts.
         With a `prompt_weight`, what the user says is learned too, each token by so much.
         Raises BadInput as `check_messages` does.
         """
@@ -85,7 +87,7 @@ class ChatFormat:
             found += self._turn(message, prompt_weight if message.role == "user" else message.role == "assistant")
         return [segment for segment in found if segment.ids]
 
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
+    def prompt(self, messages: Any) -> list[int]:
         """Ids up to where the assistant's next answer begins. Raises BadInput as `check_messages` does."""
         checked = check_messages(messages, answered=False)
         found = self._opening(checked)

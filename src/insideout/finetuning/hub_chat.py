@@ -11,7 +11,7 @@ Used in part 3, by the chapter on chat formats.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from insideout.data.batch import Segment
 from insideout.data.suite import Message
@@ -44,7 +44,7 @@ class HubChat:
         if not self.stops:
             raise BadInput("This model's tokenizer names no token that ends an answer: give it stop_ids.")
 
-    def document(self, messages: Sequence[Message]) -> list[Segment]:
+    def document(self, messages: Any) -> list[Segment]:
         """A conversation to learn from: the assistant's words and the stop after them, in every turn.
 
         Raises BadInput as `check_messages` does, and for a template in which answers cannot be told apart surely.
@@ -54,7 +54,7 @@ class HubChat:
         self._check_whole(pieces, [id for segment in found for id in segment.ids])
         return [segment for segment in found if segment.ids]
 
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
+    def prompt(self, messages: Any) -> list[int]:
         """Ids up to where the assistant's next answer begins."""
         checked = check_messages(messages, answered=False)
         answered = max((i + 1 for i, message in enumerate(checked) if message.role == "assistant"), default=0)
@@ -99,8 +99,8 @@ class HubChat:
         """What a longer conversation adds to a shorter one."""
         if not longer.startswith(shorter):
             raise BadInput(
-                "The chat template rewrites what came before when a turn is added: what the model was asked and what it "
-                "would learn from are two texts. Choose one of our templates."
+                "The chat template rewrites what came before when a turn is added: what the model was asked and what "
+                "it would learn from are two texts. Choose one of our templates."
             )
         return longer[len(shorter) :]
 

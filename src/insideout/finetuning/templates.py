@@ -12,7 +12,7 @@ from dataclasses import dataclass
 __all__ = ["ALPACA", "CHATML", "LLAMA", "OURS", "PAD", "TEMPLATES", "Template", "Turn"]
 
 PAD = "<|pad|>"
-"""A pad token of its own: were it the stop token, a mask over padding would hide the stop, and none would be learned."""
+"""A pad token of its own: were it the stop token, a mask over padding would hide the stop too."""
 
 
 @dataclass(frozen=True)
