@@ -197,13 +197,17 @@ lens.mistake(
 # induction: patterns of a text that repeats every p tokens -> each head's prefix-matching score
 
 
-def draw_patterns(rng: random.Random, H: int) -> tuple[Tensor, int]:
-    """Causal patterns (H, T, T) of a text of one copy and a bit, or up to three copies and a bit, and the period."""
-    period = rng.randint(2, 4)
-    length = period + rng.randint(2, 2 * period + 2)
+def patterns(rng: random.Random, H: int, period: int, length: int) -> tuple[Tensor, int]:
+    """Causal patterns (H, T, T) of random weights, and the period."""
     scores = 2 * tensor(rng, H, length, length)
     future = torch.ones(length, length, dtype=torch.bool).triu(1)
     return scores.masked_fill(future, float("-inf")).softmax(dim=-1), period
+
+
+def draw_patterns(rng: random.Random, H: int) -> tuple[Tensor, int]:
+    """Patterns of a text of one copy and a bit, or up to three copies and a bit."""
+    period = rng.randint(2, 4)
+    return patterns(rng, H, period, period + rng.randint(2, 2 * period + 2))
 
 
 def weights(
@@ -251,6 +255,7 @@ induction = Exercise(
     edges=[
         (tensor_of([[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.5, 0.25]]]), 2),
         (tensor_of([[[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.3, 0.5, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4]]]), 2),
+        lambda rng: patterns(rng, 2, 2, 9), lambda rng: patterns(rng, 1, 3, 6), lambda rng: patterns(rng, 2, 4, 5),
     ], section="A skill to follow", tolerance=1e-5,
 )  # fmt: skip
 induction.mistake(
@@ -268,6 +273,10 @@ induction.mistake(
 induction.mistake(
     "Only the last copy is counted: earlier copies of the token tell what follows just as well.",
     lambda pattern, period: weight_on(pattern, period, copies=1),
+)
+induction.mistake(
+    "Only the last two copies are counted: all earlier ones tell what follows.",
+    lambda pattern, period: weight_on(pattern, period, copies=2),
 )
 induction.mistake(
     "Only the first copy is counted: later copies of the token tell what follows just as well.", first_copy

@@ -234,7 +234,6 @@ outcome = Exercise(
     edges=[
         (tensor_of([0.5, 0.5, 0.0]), tensor_of([0.25, 0.25, 0.5]), tensor_of([0.5, 0.5, 0.0])),
         (tensor_of([0.25, 0.75]), tensor_of([0.25, 0.75]), tensor_of([1.0, 0.0])),
-        (tensor_of([1.0, 0.0, 0.0]), tensor_of([0.0, 0.5, 0.5]), tensor_of([0.25, 0.25, 0.5])),
     ],
     section="Build it again: a draft and a judge",
 )  # fmt: skip
