@@ -1,32 +1,54 @@
 """How many bytes torch really allocates, by its allocator's own account: what memory.py's formulas are checked against.
 
 Every tensor and every buffer of a kernel counts, to the byte, and each run gives the same number. Measured on the CPU.
-Used in book/2-building-a-transformer/07_training.md and by benchmarks/planner.py.
+Used in book/2-building-a-transformer/08_memory_and_speed.md and by benchmarks/planner.py.
 """
 
 import gc
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from insideout.planner.memory import Load
 
 
-def peak_bytes(work: Callable[[], object]) -> int:
-    """The most that was allocated at once during `work`, beyond what was there before."""
+class Timeline(NamedTuple):
+    """What was allocated at each moment of a piece of work, beyond what was there before."""
+
+    seconds: list[float]
+    """When something was allocated or released, counted from the first time."""
+    held: list[int]
+    """Bytes in use from then on."""
+    marks: list[tuple[str, float]]
+    """The blocks of `torch.profiler.record_function` by name, each with the second at which it began."""
+
+
+def timeline(work: Callable[[], object]) -> Timeline:
+    """The bytes in use while `work` is done, moment by moment."""
     from torch.profiler import ProfilerActivity, profile
 
     gc.collect()  # what was left from before must not be freed, and so counted, meanwhile
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         result = work()
     assert seen.profiler is not None and seen.profiler.kineto_results is not None
-    events = [each for each in seen.profiler.kineto_results.events() if each.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(events, key=lambda each: each.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
+    events = sorted(seen.profiler.kineto_results.events(), key=lambda each: each.start_ns())
+    changes = [each for each in events if each.name() == "[memory]"]
+    start, held, total = changes[0].start_ns() if changes else 0, [], 0
+    for each in changes:
+        total += each.nbytes()
+        held.append(total)
     del result
-    return most
+    return Timeline(
+        [(each.start_ns() - start) / 1e9 for each in changes],
+        held,
+        [(each.name(), (each.start_ns() - start) / 1e9) for each in events if each.is_user_annotation()],
+    )
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """The most that was allocated at once during `work`, beyond what was there before."""
+    return max(timeline(work).held, default=0)
 
 
 def training_peak(load: Load, steps: int = 2) -> int:

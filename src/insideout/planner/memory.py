@@ -31,7 +31,7 @@ travel. fsdp divides parameters, gradients and optimizer by n, and adds what it 
 four blocks' worth of weights and buckets. tensor divides the matrices, and what is kept inside a layer, by n; the
 residual stream and the logits stay, and norms and loss are left to autograd: 4C more a norm, 4(A + K) + cA more for
 QK-norm, 12V for the loss.
-Taught in book/2-building-a-transformer/07_training.md. Approach: Korthikanti et al. 2023, §4.
+Taught in book/2-building-a-transformer/08_memory_and_speed.md. Approach: Korthikanti et al. 2023, §4.
 """
 
 import math

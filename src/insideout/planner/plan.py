@@ -9,8 +9,8 @@ Without recomputed activations it is the "model FLOPs utilisation" of PaLM; reco
 a given utilisation stands for the same speed of the device. The operations are those of counts.py, the bytes those of
 memory.py. A plan fits when its peak leaves a tenth of the memory free, for the driver, communication and gaps between
 tensors.
-Taught in book/2-building-a-transformer/07_training.md. Sources: Chowdhery et al. 2022, appendix B (utilisation);
-Hoffmann et al. 2022 (20 tokens a parameter).
+Taught in book/2-building-a-transformer/08_memory_and_speed.md. Sources: Chowdhery et al. 2022, appendix B
+(utilisation); Hoffmann et al. 2022 (20 tokens a parameter).
 """
 
 import math

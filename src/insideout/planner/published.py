@@ -6,7 +6,7 @@ Makers count attention differently, and a check is only one within their own cou
 causal mask (llm.c), none (GPT-3 and Llama 3.1, whose totals are 6 · N · tokens and so check the count of N alone).
 Where they published neither operations nor a utilisation, we count all. Published hours may hold more than the training
 itself, which the arithmetic does not know: restarts, repeated steps, a smaller batch at the start.
-Used in book/2-building-a-transformer/07_training.md and by benchmarks/planner.py.
+Used in book/2-building-a-transformer/08_memory_and_speed.md and by benchmarks/planner.py.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@
 How a model is cut for "tensor" is its own affair: it brings a method `split(device, n_ranks)`.
 DDP and FSDP2 give the mean over ranks of each rank's gradient; the loop turns that mean into the gradient of the
 mean loss over all ranks (see loop.py). With one process every function here does nothing.
-Taught in book/2-building-a-transformer/07_training.md. Sources: Li et al. 2020 (DDP); Zhao et al. 2023 (FSDP).
+Taught in book/2-building-a-transformer/08_memory_and_speed.md. Sources: Li et al. 2020 (DDP); Zhao et al. 2023 (FSDP).
 """
 
 import contextlib

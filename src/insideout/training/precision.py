@@ -1,6 +1,6 @@
 """Which number format the matrix products use, decided by measuring, and the loss scale float16 needs.
 
-Taught in book/2-building-a-transformer/07_training.md. Source: Micikevicius et al. 2018, §3.
+Taught in book/2-building-a-transformer/08_memory_and_speed.md. Source: Micikevicius et al. 2018, §3.
 """
 
 import contextlib

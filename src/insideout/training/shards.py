@@ -10,7 +10,7 @@ what any other number has saved.
 DCP's usual format keeps its index in a file `.metadata`, which is a pickle: loading one runs whatever it says. This
 is its other format, of the Hugging Face Hub, where each file's own JSON header says where its slices belong. Nothing
 on disk is a pickle. (To plan who writes what, DCP does send pickled plans between the processes of one run.)
-Used from book/2-building-a-transformer/07_training.md on.
+Used from book/2-building-a-transformer/08_memory_and_speed.md on.
 """
 
 import warnings

@@ -16,7 +16,7 @@ queries of several processes, which grouped-query models need when there are mor
 
 After `split` the model is one process's share: `config.n_heads` and `n_kv_heads` count its own heads, and a KVCache
 made from it holds only those. Attention dropout draws the same mask on each process, for other heads.
-Taught in book/2-building-a-transformer/07_training.md. Source: Shoeybi et al. 2019 (Megatron-LM), §3.
+Taught in book/2-building-a-transformer/08_memory_and_speed.md. Source: Shoeybi et al. 2019 (Megatron-LM), §3.
 Shapes: B batch, T positions, H heads, G key-value heads, D head width.
 """
 
