@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from insideout.cli import main as cli
 from insideout.errors import BadInput
-from insideout.lab.allocations import peak_bytes, training_peak
+from insideout.lab.allocations import peak_bytes, timeline, training_peak
 from insideout.planner.counts import count, flops_per_token, recomputed_flops_per_token, shape_of
 from insideout.planner.devices import DEVICES, choose_device
 from insideout.planner.memory import Bytes, Load, moments, peak
@@ -147,6 +147,21 @@ def test_allocations_are_counted_to_the_byte():
         return kept
 
     assert peak_bytes(work) == 4 * 6000
+
+
+def test_a_timeline_knows_when_each_block_began():
+    def work():
+        with torch.profiler.record_function("first"):
+            kept = torch.zeros(1000)
+        with torch.profiler.record_function("second"):
+            torch.zeros(5000)  # freed at once
+        return kept
+
+    seen = timeline(work)
+    assert seen.held == [4000, 24000, 4000]
+    (one, first), (two, second) = seen.marks
+    assert (one, two) == ("first", "second")
+    assert first <= seen.seconds[0] == 0 < second <= seen.seconds[1] <= seen.seconds[2]
 
 
 def test_more_devices_need_less_memory_each_when_they_share():

@@ -128,7 +128,7 @@ rounding.mistake(
 # plan: hours and cost of a run
 
 
-def draw_run(rng: random.Random) -> tuple[float, ...]:
+def draw_run(rng: random.Random) -> tuple[int | float, ...]:
     """Tokens, numbers in matrices, layers, width, positions, devices, peak, utilisation, price; attention matters."""
     n_layers, width, n_positions, n_devices = distinct(rng, 4, 2, 40)
     n_matrices = n_layers * width * rng.randrange(10, 60)
@@ -139,8 +139,15 @@ def draw_run(rng: random.Random) -> tuple[float, ...]:
 
 
 def run_of(
-    n_tokens: float, n_matrices: float, n_layers: float, width: float, n_positions: float, n_devices: float,
-    peak: float, utilisation: float, price: float,
+    n_tokens: int | float,
+    n_matrices: int,
+    n_layers: int | float,
+    width: int,
+    n_positions: int,
+    n_devices: int,
+    peak: int | float,
+    utilisation: int | float,
+    price: int | float,
 ) -> tuple[float, float]:  # fmt: skip
     operations = n_tokens * (6 * n_matrices + 12 * n_layers * n_positions * width)
     hours = operations / (n_devices * peak * utilisation) / 3600
@@ -153,7 +160,7 @@ plan = Exercise(
 )  # fmt: skip
 
 
-def scaled(found: tuple[float, float], hours: float, cost: float) -> tuple[float, float]:
+def scaled(found: tuple[float, float], hours: int | float, cost: int | float) -> tuple[float, float]:
     """Hours and cost, each times a number."""
     return found[0] * hours, found[1] * cost
 
