@@ -75,7 +75,7 @@ peak.mistake(
 
 def draw_numbers(rng: random.Random, N: int = 2) -> tuple[Tensor]:
     """Numbers of several sizes, (N,), none of them half-way between two of bfloat16."""
-    numbers = []
+    numbers: list[float] = []
     while len(numbers) < N:
         x = rng.choice((-1, 1)) * rng.uniform(1, 2) * 2.0 ** rng.randrange(-6, 7)
         place = abs(x) / 2.0 ** (torch.tensor(abs(x)).log2().floor().item() - 7)
