@@ -8,7 +8,7 @@ import torch
 
 from insideout.errors import BadInput
 from insideout.training import checkpoint
-from insideout.training.ema import Average, newest_share
+from insideout.training.ema import EMA, newest_share
 from insideout.training.events import Measured, Started, Step
 from insideout.training.loop import train
 from insideout.training.metrics import Metric
@@ -101,7 +101,7 @@ def test_early_stopping_can_look_at_the_average(tmp_path):
 
 def test_a_measurement_that_fails_leaves_the_models_own_weights():
     model = Tiny()
-    average, before = Average(model, 2.0), fingerprint(model)
+    average, before = EMA(model, 2.0), fingerprint(model)
     average.update(1)
     with torch.no_grad():
         model.head.weight += 1
@@ -137,7 +137,7 @@ def test_killed_and_resumed_it_has_the_same_bits(tmp_path, die_at):
 
 def test_of_16_bits_it_is_kept_in_32(tmp_path):
     model = Tiny().bfloat16()
-    average = Average(model, 100.0)
+    average = EMA(model, 100.0)
     for step in range(1, 101):
         average.update(step)
     assert all(tensor.dtype == torch.float32 for tensor in average.tensors().values())

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from insideout.training.distributed import forget_gathered
 
 
-class Average:
+class EMA:
     """The averaged copy of a model's trainable weights, in at least 32 bits. Buffers are not averaged."""
 
     def __init__(self, model: nn.Module, half_life: float):

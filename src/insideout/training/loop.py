@@ -21,7 +21,7 @@ from insideout.errors import BadInput
 from insideout.training import checkpoint, distributed, precision
 from insideout.training.config import TrainConfig
 from insideout.training.distributed import data_rank, to_device
-from insideout.training.ema import Average
+from insideout.training.ema import EMA
 from insideout.training.events import Event, Measured, Note, Started, Step
 from insideout.training.interrupt import Interrupted, catching_signals
 from insideout.training.invariants import refuse_non_finite
@@ -29,8 +29,8 @@ from insideout.training.metrics import Metric, MetricsFile
 from insideout.training.objective import BatchFunction, LossFunction, Objective, Source, StepState, Sums, measured
 from insideout.training.optimizers import Optimizers
 from insideout.training.resume import (
-    Place,
     TrainResult,
+    TrainState,
     check_folder,
     own_randomness,
     restore,
@@ -80,12 +80,12 @@ def train(
     device = distributed.start(device)
     model.to(device)
     join(model, config, device)
-    average = Average(model, config.ema_half_life) if config.ema_half_life else None
-    place = Place(model, Base(model), Optimizers(model, config), average, source)
+    average = EMA(model, config.ema_half_life) if config.ema_half_life else None
+    training = TrainState(model, Base(model), Optimizers(model, config), average, source)
     result, scale = TrainResult(), precision.LossScale("float32")
     saved = checkpoint.latest(out) if resume else None
     if saved is not None:
-        result, scale = restore(saved, place, config)
+        result, scale = restore(saved, training, config)
     else:
         chosen = precision.choose(config.precision, device)
         [slower] = distributed.total([float(chosen == "float32")], device)  # all ranks use the same format
@@ -119,15 +119,15 @@ def train(
             while result.step < config.steps and not result.stopped_early:
                 step_began = time.perf_counter()
                 lr = learning_rate(result.step, config)
-                place.optimizers.set_lr(lr)
+                training.optimizers.set_lr(lr)
                 sums, asked = accumulate(
                     runner, objective, batch_at, config, result, scale, device, lambda: bool(signalled)
                 )
                 loss = sums.loss / sums.count
-                norm = distributed.gradient_norm(place.optimizers.names, config.clip)
+                norm = distributed.gradient_norm(training.optimizers.names, config.clip)
                 refuse_non_finite(loss, norm, result.step + 1, lr, scale, saved_step)
                 if math.isfinite(norm):
-                    place.optimizers.step()
+                    training.optimizers.step()
                 result.step, result.loss = result.step + 1, loss
                 if average is not None:
                     average.update(result.step)
@@ -135,7 +135,7 @@ def train(
                 for check in objective.checks:
                     check(StepState(model, result.step, loss, norm, lr, found))
                 scale.update(math.isfinite(norm))
-                place.optimizers.zero_grad()
+                training.optimizers.zero_grad()
                 speed = sums.count / (time.perf_counter() - step_began)
                 values = {"loss": loss, "lr": lr, f"{objective.counted}_per_second": speed, "gradient_norm": norm}
                 values |= found
@@ -152,7 +152,7 @@ def train(
                 if asked or last or result.stopped_early or due(result.step, config.checkpoint_every):
                     if metrics is not None:
                         metrics.sync()
-                    save(out, place, result, config, scale)
+                    save(out, training, result, config, scale)
                     saved_step = result.step
                 if asked and not last:
                     raise Interrupted(result.step, out)
@@ -246,7 +246,7 @@ def accumulate(
 def evaluate(
     validate: Validate,
     model: nn.Module,
-    average: Average | None,
+    average: EMA | None,
     objective: Objective,
     result: TrainResult,
     config: TrainConfig,

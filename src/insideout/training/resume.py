@@ -24,7 +24,7 @@ from insideout.files import disk_trouble
 from insideout.training import checkpoint, precision, shards, weights
 from insideout.training.config import TrainConfig, fits, read_as
 from insideout.training.distributed import data_ranks
-from insideout.training.ema import Average
+from insideout.training.ema import EMA
 from insideout.training.objective import Source
 from insideout.training.optimizers import Optimizers
 
@@ -54,34 +54,34 @@ class TrainResult:
 
 
 @dataclass
-class Place:
+class TrainState:
     """All that moves while a run trains: what a checkpoint holds."""
 
     model: nn.Module
     base: weights.Base
     optimizers: Optimizers
-    average: Average | None
+    average: EMA | None
     source: Source | None
 
 
-def save(out: Path, place: Place, result: TrainResult, config: TrainConfig, scale: precision.LossScale) -> None:
+def save(out: Path, training: TrainState, result: TrainResult, config: TrainConfig, scale: precision.LossScale) -> None:
     """Write the checkpoint of the present step; all processes call this together."""
     state: dict[str, Any] = {
         "result": asdict(result),
         "config": asdict(config),
         "data_ranks": data_ranks(config.parallel),
         "loss_scale": {"value": scale.value, "good": scale.good},
-        "base": place.base.unchanged(),
-        "without_moments": place.optimizers.without_state(),
+        "base": training.base.unchanged(),
+        "without_moments": training.optimizers.without_state(),
     }
     checkpoint.save(
-        checkpoint.folder_of(out, result.step), place.model, place.optimizers.tensors(), state,
-        average=None if place.average is None else place.average.tensors(),
-        source=None if place.source is None else checkpoint.packed(place.source.state()),
+        checkpoint.folder_of(out, result.step), training.model, training.optimizers.tensors(), state,
+        average=None if training.average is None else training.average.tensors(),
+        source=None if training.source is None else checkpoint.packed(training.source.state()),
     )  # fmt: skip
 
 
-def restore(saved: Path, place: Place, config: TrainConfig) -> tuple[TrainResult, precision.LossScale]:
+def restore(saved: Path, training: TrainState, config: TrainConfig) -> tuple[TrainResult, precision.LossScale]:
     """Put everything back to where the checkpoint was made; all processes call this together.
 
     Raises BadInput, before anything is changed, for a checkpoint that is damaged, of another model or of other
@@ -93,32 +93,32 @@ def restore(saved: Path, place: Place, config: TrainConfig) -> tuple[TrainResult
     if result.step != int(saved.name.removeprefix("step-")):
         raise BadInput(f"{where} is of step {result.step}: it is another checkpoint's. Remove this folder.")
     check_settings(before, config, ranks, saved)
-    checkpoint.check_base(saved, state, place.base)
+    checkpoint.check_base(saved, state, training.base)
     source = checkpoint.load_source(saved)
-    if (source is None) != (place.source is None):
+    if (source is None) != (training.source is None):
         was = "a function" if source is None else "a source with a memory"
         raise BadInput(f"The batches of the run in {saved.parents[1]} came from {was}: give it such a one.")
-    averages = {} if place.average is None else place.average.tensors()
+    averages = {} if training.average is None else training.average.tensors()
     if checkpoint.is_sliced(saved):  # every process reads what it needs, and no more
         found = {part: shards.describe(saved / part) for part in checkpoint.PARTS if (saved / part).is_dir()}
-        places = {"model": weights.fitting(place.model, found["model"])}
+        places = {"model": weights.fitting(training.model, found["model"])}
         weights.same_names(averages, found.get("average", {}))
-        places["optimizer"] = place.optimizers.blank(found["optimizer"], without_moments)
+        places["optimizer"] = training.optimizers.blank(found["optimizer"], without_moments)
         if averages:
             places["average"] = averages
         for part, tensors in places.items():
             shards.read(saved / part, tensors)
     else:
         read = checkpoint.load(saved)
-        weights.fitting(place.model, read.model)
+        weights.fitting(training.model, read.model)
         weights.same_names(averages, read.average)
-        place.optimizers.load_tensors(read.optimizer, without_moments)
-        weights.load_model(place.model, read.model)
+        training.optimizers.load_tensors(read.optimizer, without_moments)
+        weights.load_model(training.model, read.model)
         weights.copy(averages, read.average)
-    if place.source is not None and source is not None:
-        place.source.load_state(source)
+    if training.source is not None and source is not None:
+        training.source.load_state(source)
     if "base" not in state:  # an older checkpoint, which holds the frozen weights too
-        place.base.look()
+        training.base.look()
     if result.stopped_early:
         patient = config.early_stop_patience == 0 or result.evaluations_without_best < config.early_stop_patience
         if config.steps > before.steps and not patient:

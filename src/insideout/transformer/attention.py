@@ -65,7 +65,7 @@ def attention(
 
 
 @dataclass(frozen=True)
-class Reach:
+class AttentionContext:
     """What a forward pass fixes for all its layers: where tokens stand, and what they may read."""
 
     rotation: tuple[Tensor, Tensor] | None  # RoPE's cosines and sines, (B or 1, 1, T, D)
@@ -91,24 +91,24 @@ class CausalSelfAttention(nn.Module):
         self.scores, self.pattern = nn.Identity(), nn.Identity()
 
     def forward(
-        self, x: Float[Tensor, "B T C"], reach: Reach, cache: KVCache | None = None, explain: bool = False
+        self, x: Float[Tensor, "B T C"], context: AttentionContext, cache: KVCache | None = None, explain: bool = False
     ) -> Float[Tensor, "B T C"]:
         batch, n_new, _ = x.shape
         heads = self.query_key_value(x).view(batch, n_new, -1, self.d_head).transpose(1, 2)  # (B, H+2G, T, D)
         q, k, v = heads.split([self.n_heads, self.kv_heads, self.kv_heads], dim=1)
         q, k = self.query_norm(q), self.key_norm(k)
-        if reach.rotation is not None:
-            q, k = rotate(q, *reach.rotation), rotate(k, *reach.rotation)
+        if context.rotation is not None:
+            q, k = rotate(q, *context.rotation), rotate(k, *context.rotation)
         if cache is not None:
             k, v = cache.append(self.layer, k, v)  # (B, G, S, D)
         if self.kv_heads < self.n_heads:  # each key-value head serves a group of queries
             k, v = (part.repeat_interleave(self.n_heads // self.kv_heads, dim=1) for part in (k, v))
         if explain:  # the formula, as written above
             q, k, v = self.query(q), self.key(k), self.value(v)  # (B, H, T, D), (B, H, S, D) twice
-            scores = self.scores(attention_scores(q, k, None if reach.is_causal else reach.mask))  # (B, H, T, S)
+            scores = self.scores(attention_scores(q, k, None if context.is_causal else context.mask))  # (B, H, T, S)
             z = self.pattern(F.dropout(scores.softmax(dim=-1), self.dropout, self.training)) @ v  # (B, H, T, D)
         else:  # the same numbers, fused and never stored
             dropout = self.dropout if self.training else 0.0
-            z = kernels.attention(q, k, v, reach.mask, dropout, reach.is_causal)
+            z = kernels.attention(q, k, v, context.mask, dropout, context.is_causal)
         z = z.transpose(1, 2).reshape(batch, n_new, -1)  # (B, T, H D)
         return F.dropout(self.output(z), self.dropout, self.training)

@@ -16,7 +16,7 @@ from insideout.transformer.config import GPTConfig
 
 
 class FeedForward(nn.Module):
-    """Widen, bend, narrow."""
+    """Widen, apply the activation function, narrow."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()

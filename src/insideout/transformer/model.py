@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from insideout.errors import BadInput
-from insideout.transformer.attention import CausalSelfAttention, Reach
+from insideout.transformer.attention import AttentionContext, CausalSelfAttention
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.feed_forward import FeedForward
 from insideout.transformer.generation.cache import KVCache
@@ -42,9 +42,9 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config) if config.mlp != "none" else None
 
     def forward(
-        self, x: Float[Tensor, "B T C"], reach: Reach, cache: KVCache | None = None, explain: bool = False
+        self, x: Float[Tensor, "B T C"], context: AttentionContext, cache: KVCache | None = None, explain: bool = False
     ) -> Float[Tensor, "B T C"]:
-        x = x + self.attention(self.attention_norm(x), reach, cache, explain)
+        x = x + self.attention(self.attention_norm(x), context, cache, explain)
         if self.feed_forward is None or self.feed_forward_norm is None:  # attention alone
             return x
         return x + self.feed_forward(self.feed_forward_norm(x))
@@ -118,17 +118,17 @@ class GPT(nn.Module):
         """
         n_new = ids.shape[1]
         if segments is not None:
-            positions, reach = self._reach_within(segments, cache)
+            positions, context = self._context_within(segments, cache)
         else:
             self._check_length(n_new, cache)
             positions = torch.arange(n_new, device=ids.device)[None] if cache is None else cache.positions(n_new)
-            reach = self._reach(positions, cache)  # positions (B or 1, T)
+            context = self._context(positions, cache)  # positions (B or 1, T)
         x = self.embed(ids, positions)  # (B, T, C)
         for block in self.blocks:
             if self.checkpoint_activations and self.training:
-                x = checkpoint(block, x, reach, cache, explain, use_reentrant=False)
+                x = checkpoint(block, x, context, cache, explain, use_reentrant=False)
             else:
-                x = block(x, reach, cache, explain)
+                x = block(x, context, cache, explain)
         if cache is not None:
             cache.advance(n_new)
         return self.head(self.norm(x))
@@ -183,7 +183,9 @@ class GPT(nn.Module):
         if longest > limit:
             raise BadInput(f"The text has {longest} tokens and there is room for {limit}: shorten it.")
 
-    def _reach_within(self, segments: Int[Tensor, "B T"], cache: KVCache | None) -> tuple[Int[Tensor, "B T"], Reach]:
+    def _context_within(
+        self, segments: Int[Tensor, "B T"], cache: KVCache | None
+    ) -> tuple[Int[Tensor, "B T"], AttentionContext]:
         """Where the tokens of documents side by side stand, and what they may read."""
         if cache is not None:
             raise BadInput("A cache holds one document a row: read rows of several documents without one.")
@@ -192,16 +194,16 @@ class GPT(nn.Module):
         if longest > self.config.context_length:
             raise BadInput(f"A document has {longest} tokens and there is room for {self.config.context_length}.")
         mask = self.mask(positions, segments.shape[1], segments)
-        return positions, Reach(self.rotation(positions), mask, is_causal=False)
+        return positions, AttentionContext(self.rotation(positions), mask, is_causal=False)
 
-    def _reach(self, positions: Int[Tensor, "#B T"], cache: KVCache | None) -> Reach:
+    def _context(self, positions: Int[Tensor, "#B T"], cache: KVCache | None) -> AttentionContext:
         n_new, window, rotation = positions.shape[1], self.config.window, self.rotation(positions)
         if cache is not None and cache.aligned is None:
-            return Reach(rotation, self.mask(positions, cache.keys.shape[3]), is_causal=False)
+            return AttentionContext(rotation, self.mask(positions, cache.keys.shape[3]), is_causal=False)
         n_keys = n_new if cache is None or cache.aligned is None else cache.aligned + n_new
         if self.config.positions != "alibi" and (window is None or n_keys <= window):  # a query reads all before it
             if n_keys == n_new:
-                return Reach(rotation, None, is_causal=True)
+                return AttentionContext(rotation, None, is_causal=True)
             if n_new == 1:
-                return Reach(rotation, None, is_causal=False)
-        return Reach(rotation, self.mask(positions, n_keys), is_causal=False)
+                return AttentionContext(rotation, None, is_causal=False)
+        return AttentionContext(rotation, self.mask(positions, n_keys), is_causal=False)

@@ -10,7 +10,7 @@ import torch
 
 from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.exchange.families import places
+from insideout.transformer.exchange.families import weight_map
 from insideout.transformer.exchange.hub import load, save, to_hf
 from insideout.transformer.generation.generate import generate
 from insideout.transformer.model import GPT
@@ -91,7 +91,7 @@ def write(path: Path, model: GPT, kind: str = "F32", changes: dict | None = None
             add = {bool: "bool", int: "int64" if isinstance(value, int) and value < 0 else "uint64", float: "float32"}
             getattr(writer, f"add_{add.get(type(value), 'string')}")(name, value)
     weights = theirs.state_dict()
-    for parts in places(model, family).values():
+    for parts in weight_map(model, family).values():
         for name in parts:
             found = next(each for each in (name, f"model.{name}", f"transformer.{name}") if each in weights)
             numbers, module = weights[found].numpy().astype(np.float32), name.rpartition(".")[0]

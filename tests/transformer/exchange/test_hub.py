@@ -12,7 +12,7 @@ import torch
 from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.exchange import weights
-from insideout.transformer.exchange.families import places
+from insideout.transformer.exchange.families import weight_map
 from insideout.transformer.exchange.hub import (
     config_from_hf,
     config_to_hf,
@@ -254,7 +254,7 @@ def test_loading_takes_at_most_1_2_times_the_weights(tmp_path):
         folder, theirs = tmp_path / str(number), config_to_hf(config)
         theirs.save_pretrained(folder)
         with torch.device("meta"):
-            parts = places(GPT(config), theirs.model_type)
+            parts = weight_map(GPT(config), theirs.model_type)
         tensors = {name: torch.zeros(shape) for part in parts.values() for name, shape in part.items()}
         if theirs.model_type == "qwen3":
             tensors["lm_head.weight"] = tensors["embed_tokens.weight"].clone()

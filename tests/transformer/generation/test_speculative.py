@@ -91,7 +91,7 @@ def test_greedy_text_is_the_targets_own(target, draft, n_draft):
 
 def test_a_perfect_draft_is_always_kept(target):
     found = speculate(target, target, [[1, 2]], 30, n_draft=4, seed=5)
-    assert found.kept == [[4] * 6]
+    assert found.accepted == [[4] * 6]
     assert found.acceptance == 1
     assert found.tokens_per_call == 5
 
@@ -102,7 +102,7 @@ def test_each_row_equals_what_it_would_be_alone(target, draft):
     for row, prompt in enumerate(prompts):
         alone = speculate(target, draft, [prompt], 15, n_draft=3, seed=7 + row)
         assert together.ids[row] == alone.ids[0]
-        assert together.kept[row] == alone.kept[0]
+        assert together.accepted[row] == alone.accepted[0]
         assert len(alone.ids[0]) == len(prompt) + 15
 
 

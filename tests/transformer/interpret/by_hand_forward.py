@@ -75,7 +75,7 @@ def attend(w, config, name, x, kept):
 
 
 def forward(model: GPT, ids) -> dict[str, torch.Tensor]:
-    """Everything that the model computes, under the names that `places` gives it."""
+    """Everything that the model computes, under the names that `hook_points` gives it."""
     w, config, kept = model.state_dict(), model.config, {}
     kept["token_embedding"] = w["token_embedding.weight"][ids]
     x = kept["token_embedding"]

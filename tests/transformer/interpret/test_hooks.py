@@ -7,7 +7,7 @@ import torch
 
 from insideout.errors import BadInput
 from insideout.transformer.generation.generate import generate
-from insideout.transformer.interpret import edit, places, record
+from insideout.transformer.interpret import edit, hook_points, record
 from tests.transformer.interpret.by_hand_forward import forward, small
 
 VARIANTS = [
@@ -31,10 +31,10 @@ def no_hooks(model) -> bool:
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_every_place_holds_what_a_second_forward_pass_computes(variant):
+def test_every_hook_point_holds_what_a_second_forward_pass_computes(variant):
     model = small(**variant)
     held, expected = record(model, IDS, "*"), forward(model, IDS)
-    assert list(held) == list(places(model)) and set(held) == set(expected)
+    assert list(held) == list(hook_points(model)) and set(held) == set(expected)
     precision = 1e-4 if variant.get("positions", "rope") in ("rope", "sinusoidal") else 1e-10  # float32 tables
     for name, x in held.items():
         torch.testing.assert_close(x, expected[name], atol=precision, rtol=precision, msg=lambda m, n=name: f"{n}: {m}")
@@ -42,12 +42,12 @@ def test_every_place_holds_what_a_second_forward_pass_computes(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_the_shapes_are_those_that_places_tells(variant):
+def test_the_shapes_are_those_that_hook_points_tells(variant):
     model = small(**variant)
     config = model.config
     sizes = dict(B=2, T=9, S=9, C=24, H=4, D=config.head_width, V=23, d_ff=config.ff_width)
     for name, x in record(model, IDS, "*").items():
-        shape = re.search(r"\(([^()]*)\)$", places(model)[name])[1].split(", ")
+        shape = re.search(r"\(([^()]*)\)$", hook_points(model)[name])[1].split(", ")
         assert x.shape == tuple(int(sizes.get(size, size)) for size in shape), name
 
 
@@ -68,8 +68,8 @@ def test_globs():
     assert list(record(model, IDS, "blocks.*.attention")) == ["blocks.0.attention", "blocks.1.attention"]
 
 
-@pytest.mark.parametrize("name", list(places(small(positions="learned"))))
-def test_an_edit_of_any_place_goes_on_into_the_logits(name):
+@pytest.mark.parametrize("name", list(hook_points(small(positions="learned"))))
+def test_an_edit_of_any_hook_point_goes_on_into_the_logits(name):
     model = small(positions="learned")
     plain, before = model(IDS), record(model, IDS, name)[name]
     with edit(model, {name: lambda x: x}):
@@ -171,14 +171,14 @@ def test_an_unknown_name_offers_the_nearest(name, nearest):
 
 
 def test_a_name_like_no_other_offers_the_list():
-    with pytest.raises(BadInput, match=r"There is no place 'xyz' in this model: places\(model\) lists"):
+    with pytest.raises(BadInput, match=r"There is no hook point 'xyz' in this model: hook_points\(model\) lists"):
         record(small(), IDS, "xyz")
 
 
-def test_a_place_that_this_model_lacks_is_unknown():
+def test_a_hook_point_that_this_model_lacks_is_unknown():
     model = small(mlp="none")
-    assert not any("feed_forward" in name or name == "position_embedding" for name in places(model))
-    with pytest.raises(BadInput, match=r"There is no place 'blocks\.0\.feed_forward'"):
+    assert not any("feed_forward" in name or name == "position_embedding" for name in hook_points(model))
+    with pytest.raises(BadInput, match=r"There is no hook point 'blocks\.0\.feed_forward'"):
         record(model, IDS, "blocks.0.feed_forward")
 
 

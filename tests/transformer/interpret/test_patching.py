@@ -49,8 +49,8 @@ def test_all_positions_of_a_layer_restore_the_clean_answer_exactly():
 
 def test_what_is_certain():
     model = small(n_layers=3)
-    for place in ("residual", "attention", "feed_forward"):
-        effect = patch(model, CLEAN, CORRUPTED, at_the_end, place)
+    for component in ("residual", "attention", "feed_forward"):
+        effect = patch(model, CLEAN, CORRUPTED, at_the_end, component)
         assert (effect[:, :4] == 0).all()  # nothing before the corrupted token differs
         assert (effect[-1, :-1] == 0).all()  # after the last layer nothing is read from other positions
         assert effect[0, 4] != 0
@@ -60,12 +60,12 @@ def test_what_is_certain():
 def test_sublayers_patched_by_hand():
     model = small()
     best, worst = at_the_end(model(CLEAN)), at_the_end(model(CORRUPTED))
-    for place in ("attention", "feed_forward"):
-        effect = patch(model, CLEAN, CORRUPTED, at_the_end, place)
+    for component in ("attention", "feed_forward"):
+        effect = patch(model, CLEAN, CORRUPTED, at_the_end, component)
         clean, corrupted = record(model, CLEAN, "*"), record(model, CORRUPTED, "*")
         x = corrupted["blocks.1"].clone()
-        name = f"blocks.1.{place}"
-        if place == "feed_forward":  # the last to write: the stream changes by the difference
+        name = f"blocks.1.{component}"
+        if component == "feed_forward":  # the last to write: the stream changes by the difference
             x[:, -1] += clean[name][:, -1] - corrupted[name][:, -1]
         else:  # the feed-forward layer reads the change as well
             x = x - corrupted["blocks.1.feed_forward"]
@@ -92,8 +92,8 @@ def test_what_cannot_be_patched_is_refused(clean, corrupted, metric, said):
     assert "\n" not in str(error.value)
 
 
-def test_a_place_that_cannot_be_patched_is_refused():
+def test_a_component_that_cannot_be_patched_is_refused():
     with pytest.raises(BadInput, match="at 'heads': choose one of residual, attention, feed_forward"):
         patch(small(), CLEAN, CORRUPTED, at_the_end, "heads")
-    with pytest.raises(BadInput, match=r"no place 'blocks\.0\.feed_forward'"):
+    with pytest.raises(BadInput, match=r"no hook point 'blocks\.0\.feed_forward'"):
         patch(small(mlp="none"), CLEAN, CORRUPTED, at_the_end, "feed_forward")

@@ -198,7 +198,7 @@ def check_family(model_type: Any) -> str:
     return model_type
 
 
-def places(model: GPT, family: str) -> dict[str, dict[str, tuple[int, ...]]]:
+def weight_map(model: GPT, family: str) -> dict[str, dict[str, tuple[int, ...]]]:
     """Where our tensors lie in theirs: our name -> their name -> its shape there; several are stacked by rows.
 
     Their names are without the family's prefix. A tied head is left out: it is the embedding.

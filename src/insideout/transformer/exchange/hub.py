@@ -31,7 +31,7 @@ from insideout.transformer.exchange.families import (
     config_to_hf,
     import_transformers,
     is_turned,
-    places,
+    weight_map,
 )
 from insideout.transformer.exchange.hub_tokenizer import HubTokenizer
 from insideout.transformer.exchange.weights import build, read_json, stored
@@ -62,7 +62,7 @@ def to_hf(model: GPT) -> Any:
     config = config_to_hf(model.config)
     family, ours, embedding = config.model_type, model.state_dict(), model.token_embedding.weight
     weights = {"lm_head.weight": ours["head.weight"]}
-    for name, parts in places(model, family).items():
+    for name, parts in weight_map(model, family).items():
         tensor = ours[name].T if is_turned(family, name) else ours[name]
         rows = [shape[0] for shape in parts.values()]
         for part, numbers in zip(parts, tensor.split(rows), strict=True):

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from insideout.errors import BadInput, first_line
-from insideout.transformer.attention import Reach
+from insideout.transformer.attention import AttentionContext
 from insideout.transformer.exchange.hub import new_folder
 from insideout.transformer.exchange.hub_tokenizer import HubTokenizer
 from insideout.transformer.generation.cache import KVCache
@@ -62,11 +62,11 @@ class WithCache(nn.Module):
     ) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "L B G S D"], Float[Tensor, "L B G S D"]]:
         model, n_past, n_new = self.model, past_keys.shape[3], ids.shape[1]
         positions = (torch.arange(n_new, device=ids.device) + n_past)[None]  # (1, T)
-        reach = Reach(model.rotation(positions), model.mask(positions, n_past + n_new), is_causal=False)
+        context = AttentionContext(model.rotation(positions), model.mask(positions, n_past + n_new), is_causal=False)
         cache = GrowingCache(past_keys, past_values)
         x = model.embed(ids, positions)  # (B, T, C)
         for block in model.blocks:
-            x = block(x, reach, cache)
+            x = block(x, context, cache)
         return model.head(model.norm(x)), torch.stack(cache.longer_keys), torch.stack(cache.longer_values)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from insideout.errors import BadInput, first_line
 from insideout.machine import memory
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.exchange.families import PREFIX, is_turned, places
+from insideout.transformer.exchange.families import PREFIX, is_turned, weight_map
 from insideout.transformer.model import GPT
 
 PIECE = 1 << 20
@@ -101,7 +101,7 @@ def build(
             f"The configuration of {where} asks for a model that no machine can hold: width "
             f"{config.d_model}, feed-forward width {config.ff_width}, {config.vocab_size} tokens."
         ) from error
-    found = places(model, family)
+    found = weight_map(model, family)
     _check({name: shape for parts in found.values() for name, shape in parts.items()}, weights, where)
     assert embedding is not None
     _check_memory(config, model, dtype or embedding.dtype, where)

@@ -157,7 +157,7 @@ class Decoder:
             x = x + self.added[at]
         turn = self.turn[at] if self.turn is not None else None
         begin, end = self.length, self.length + self.n_branches * n_new
-        mask = self.reach(n_new, end)
+        mask = self.readable(n_new, end)
         both = self.slots[:, :, :, :end].chunk(2, dim=2)  # (L, P, G, S, D) each
         new = self.slots[:, :, :, begin:end]  # (L, P, 2G, M T, D)
         for layer, slots, k, v in zip(self.layers, new, *both, strict=True):
@@ -169,7 +169,7 @@ class Decoder:
                 heads.view(turn.dtype).mul_(turn)
             z = self.attend(heads.view(len(x), -1, k.shape[3]), slots, k, v, mask)  # (N T, H D)
             x.addmm_(z, layer.output)
-            x.addmm_(self.bend(torch.mm(x * self.inverse_rms(x), layer.up)), layer.down)
+            x.addmm_(self.activation(torch.mm(x * self.inverse_rms(x), layer.up)), layer.down)
         self.length = end
         self.position = self.position + n_new
         return torch.mm(x * self.inverse_rms(x), self.head).view(*ids.shape, -1)
@@ -181,7 +181,7 @@ class Decoder:
         first = torch.as_tensor(self.position).view(-1, 1)  # (N or 1, 1)
         return (first + torch.arange(ids.shape[1])).expand(len(ids), -1).flatten()
 
-    def reach(self, n_new: int, end: int) -> Tensor | None:
+    def readable(self, n_new: int, end: int) -> Tensor | None:
         """The mask over `end` slots, (P or 1, 1, M T Q, S): None if all is seen; T tokens of a row see those before."""
         mask = None if self.mask is None else self.mask[..., :end]
         if n_new == 1:
@@ -221,7 +221,7 @@ class Decoder:
         self.length -= n * self.n_branches
         self.position = self.position - n
 
-    def bend(self, hidden: Float[Tensor, "N F"]) -> Float[Tensor, "N d_ff"]:
+    def activation(self, hidden: Float[Tensor, "N F"]) -> Float[Tensor, "N d_ff"]:
         """The feed-forward layer's nonlinearity."""
         if self.config.mlp == "swiglu":
             gate, up = hidden.chunk(2, dim=-1)

@@ -32,20 +32,20 @@ class Speculated:
 
     ids: list[list[int]]
     """Prompts and continuations."""
-    kept: list[list[int]]
-    """For each row, how many drafts every call of the target kept. A call gives one token more than it keeps."""
+    accepted: list[list[int]]
+    """For each row, how many drafts every call of the target accepted. A call gives one token more than it accepts."""
     n_draft: int
 
     @property
     def acceptance(self) -> float:
-        """The share of the drafts looked at that were kept; what follows a refused one is not looked at."""
-        kept = [n for row in self.kept for n in row]
+        """The share of the drafts looked at that were accepted; what follows a refused one is not looked at."""
+        kept = [n for row in self.accepted for n in row]
         return sum(kept) / max(1, sum(min(n + 1, self.n_draft) for n in kept))
 
     @property
     def tokens_per_call(self) -> float:
         """Tokens that one call of the target gives, on average."""
-        kept = [n for row in self.kept for n in row]
+        kept = [n for row in self.accepted for n in row]
         return 1 + sum(kept) / max(1, len(kept))
 
 

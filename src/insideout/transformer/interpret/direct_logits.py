@@ -21,8 +21,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from insideout.errors import BadInput
+from insideout.transformer.interpret.hook_points import hook_points
 from insideout.transformer.interpret.hooks import record
-from insideout.transformer.interpret.naming import places
 from insideout.transformer.model import GPT
 
 
@@ -58,7 +58,7 @@ def attribution(model: GPT, ids: Int[Tensor, "B T"], position: int, token: int) 
     if not 0 <= token < vocab_size:
         raise BadInput(f"There is no token {token}: ids go from 0 to {vocab_size - 1}.")
     last = f"blocks.{model.config.n_layers - 1}"
-    summands = [name for name in places(model) if name == "embedding" or name.endswith((".z", ".feed_forward"))]
+    summands = [name for name in hook_points(model) if name == "embedding" or name.endswith((".z", ".feed_forward"))]
     parts = {name: x[0] for name, x in record(model, ids, [*summands, last]).items()}
     weights = dict(model.named_parameters())
     u, norm_bias = _frozen_direction(model, parts[last][position], token)

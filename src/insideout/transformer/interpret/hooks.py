@@ -1,4 +1,4 @@
-"""Recording and editing: put a function on a place, and run the model as it is.
+"""Recording and editing: put a function on a hook point, and run the model as it is.
 
     edit:    x  ->  function(x), and the model goes on with that
     record:  x  ->  x, which is also kept
@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from insideout.errors import BadInput
-from insideout.transformer.interpret.naming import Place, find
+from insideout.transformer.interpret.hook_points import HookPoint, find
 from insideout.transformer.model import GPT
 
 Change = Callable[[Tensor], Tensor]
@@ -25,35 +25,35 @@ Change = Callable[[Tensor], Tensor]
 
 @contextmanager
 def edit(model: GPT, changes: Mapping[str, Change]) -> Iterator[None]:
-    """Inside the `with`, every forward pass replaces the tensor x at each place by `function(x)`.
+    """Inside the `with`, every forward pass replaces the tensor x at each hook point by `function(x)`.
 
-    `changes` maps names or globs to functions; the shapes are those that `places(model)` tells. Where several edits
-    meet in one place, they apply in the order given, an outer `with` before an inner one. With a KV cache there
+    `changes` maps names or globs to functions; the shapes are those that `hook_points(model)` tells. Where several
+    edits meet in one point, they apply in the order given, an outer `with` before an inner one. With a KV cache there
     are only the new positions, but all keys and values.
 
     For query, key, value, scores and pattern, the model computes attention by the readable formula, whose numbers
     differ from the fused ones by rounding. Raises BadInput for a name that does not exist, and for a function that
     returns anything but a tensor of the same shape and type.
     """
-    chosen = [(place, function) for wanted, function in changes.items() for place in find(model, wanted)]
+    chosen = [(point, function) for wanted, function in changes.items() for point in find(model, wanted)]
     with ExitStack() as hooks:
-        if any(place.needs_formula for place, _ in chosen):
+        if any(point.needs_formula for point, _ in chosen):
             hooks.enter_context(model.register_forward_pre_hook(_by_formula, with_kwargs=True))
-        for place, function in chosen:
-            hooks.enter_context(_register(model, place, function))
+        for point, function in chosen:
+            hooks.enter_context(_register(model, point, function))
         yield
 
 
-def record(model: GPT, ids: Int[Tensor, "B T"], places: str | Sequence[str]) -> dict[str, Tensor]:
-    """What some places hold when the model reads `ids`: name -> tensor, in the order of the forward pass.
+def record(model: GPT, ids: Int[Tensor, "B T"], names: str | Sequence[str]) -> dict[str, Tensor]:
+    """The activations at some hook points when the model reads `ids`: name -> tensor, in the order of the forward pass.
 
-    `places` are names or globs; the shapes are those that `places(model)` tells. One forward pass without dropout
+    `names` are names or globs; the shapes are those that `hook_points(model)` tells. One forward pass without dropout
     and without gradients, by attention's readable formula where `edit` would use it. Inside an `edit`, what is
     recorded is the edited tensor. Raises BadInput for a name that does not exist, an empty text, or an id outside
     the vocabulary.
     """
     held: dict[str, Tensor] = {}
-    with edit(model, {place.name: _keep(held, place.name) for place in find(model, places)}):
+    with edit(model, {point.name: _keep(held, point.name) for point in find(model, names)}):
         run(model, ids)
     return held
 
@@ -82,26 +82,26 @@ def _keep(held: dict[str, Tensor], name: str) -> Change:
     return keep
 
 
-def _register(model: GPT, place: Place, function: Change) -> Any:
+def _register(model: GPT, point: HookPoint, function: Change) -> Any:
     """The handle of a hook, which removes it when its `with` ends."""
-    module = model.get_submodule(place.address)
+    module = model.get_submodule(point.address)
 
     def change(x: Tensor) -> Tensor:
-        if place.by_head:
+        if point.by_head:
             x = x.reshape(*x.shape[:2], model.config.n_heads, -1).transpose(1, 2)  # (B, T, H D) -> (B, H, T, D)
         changed = function(x)
         if not isinstance(changed, Tensor):
             raise BadInput(
-                f"The edit of '{place.name}' returned {type(changed).__name__}: return the tensor to go on with."
+                f"The edit of '{point.name}' returned {type(changed).__name__}: return the tensor to go on with."
             )
         if changed.shape != x.shape or changed.dtype != x.dtype:
             raise BadInput(
-                f"The edit of '{place.name}' returned {changed.dtype} of shape {tuple(changed.shape)}: "
+                f"The edit of '{point.name}' returned {changed.dtype} of shape {tuple(changed.shape)}: "
                 f"return {x.dtype} of shape {tuple(x.shape)}."
             )
-        return changed.transpose(1, 2).flatten(2) if place.by_head else changed
+        return changed.transpose(1, 2).flatten(2) if point.by_head else changed
 
-    if place.is_input:
+    if point.is_input:
         return module.register_forward_pre_hook(lambda module, inputs: (change(inputs[0]), *inputs[1:]))
     return module.register_forward_hook(lambda module, inputs, output: change(output))
 

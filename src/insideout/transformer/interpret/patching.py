@@ -27,12 +27,12 @@ def patch(
     clean_ids: Int[Tensor, "B T"],
     corrupted_ids: Int[Tensor, "B2 T2"],
     metric: Callable[[Tensor], Tensor | float],
-    place: str = "residual",
+    component: str = "residual",
 ) -> Float[Tensor, "L T"]:
     """How much of the clean answer returns when one layer at one position is given its clean activation.
 
     The prompts are pairs, equal token for token but for what is asked about; `metric` maps logits (B, T, V) to one
-    number, best a difference of logits (Zhang and Nanda 2024), averaged over the pairs. `place` is the residual
+    number, best a difference of logits (Zhang and Nanda 2024), averaged over the pairs. `component` is the residual
     stream after each layer, or what its "attention" or "feed_forward" layer adds. Costs L · T forward passes.
 
     What it shows: the activation is *sufficient*, in this pair and in company of all that the prompts share, to bring
@@ -42,11 +42,11 @@ def patch(
     Raises BadInput for prompts that do not align, a metric that gives no finite number, or one that gives the same
     number for both prompts.
     """
-    if place not in SUFFIX:
-        raise BadInput(f"There is nothing to patch at '{place}': choose one of {', '.join(SUFFIX)}.")
+    if component not in SUFFIX:
+        raise BadInput(f"There is nothing to patch at '{component}': choose one of {', '.join(SUFFIX)}.")
     _check_aligned(clean_ids, corrupted_ids)
     n_layers, n_positions = model.config.n_layers, clean_ids.shape[1]
-    names = [f"blocks.{layer}{SUFFIX[place]}" for layer in range(n_layers)]
+    names = [f"blocks.{layer}{SUFFIX[component]}" for layer in range(n_layers)]
     clean = record(model, clean_ids, [*names, "head"])
     best, worst = _measure(metric, clean["head"]), _measure(metric, run(model, corrupted_ids))
     if best == worst:
