@@ -18,9 +18,9 @@ def at_the_end(logits):
 
 def rest_of_the_model(model, x, first):
     """The blocks from `first` on, then norm and head, applied to a residual stream."""
-    reach = model._reach(torch.arange(x.shape[1])[None], None)
+    context = model._context(torch.arange(x.shape[1])[None], None)
     for block in model.blocks[first:]:
-        x = block(x, reach)
+        x = block(x, context)
     return model.head(model.norm(x))
 
 
