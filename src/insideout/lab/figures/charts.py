@@ -98,11 +98,11 @@ def curves(
 
 
 def bars(
-    values: Mapping[str, float] | Mapping[str, tuple[float, float, float]], ylabel: str, xlabel: str = "",
+    values: Mapping[str, float] | Mapping[str, tuple[float, ...]], ylabel: str, xlabel: str = "",
     logarithmic: bool = False,
 ) -> None:  # fmt: skip
-    """A bar for each name; a value may be (middle, low, high), drawn with its interval."""
-    triples = {name: v if isinstance(v, tuple) else (v, v, v) for name, v in values.items()}
+    """A bar for each name; a value may be (middle, low, high) or an `Interval`, drawn with its ends."""
+    triples = {name: v[:3] if isinstance(v, tuple) else (v, v, v) for name, v in values.items()}
     pyplot = _pyplot()
     if pyplot is None:
         width = max(map(len, triples))
