@@ -116,7 +116,7 @@ def test_a_block_without_feed_forward_is_attention_alone():
     ids = torch.randint(23, (2, 9))
     x = model.embed(ids, torch.arange(9)[None])
     block = model.blocks[0]
-    x = x + block.attention(block.attention_norm(x), model._reach(torch.arange(9)[None], None))
+    x = x + block.attention(block.attention_norm(x), model._context(torch.arange(9)[None], None))
     torch.testing.assert_close(model(ids), model.head(model.norm(x)))
 
 
