@@ -1,8 +1,10 @@
-"""Whole files, and where things are kept on the reader's machine.
+"""Whole files and folders, and where things are kept on the reader's machine.
 
     write_whole(path, content)      there whole or not at all, whatever happens meanwhile
     save(path, content)             the same, and a disk that does not take it is one sentence
+    with whole_folder(path) as new: the same for a folder: made beside, then put in its place
     with locked(path):              one process at a time
+    sweep(folder)                   away with what killed processes left half written
     cache_folder("data")            what can be made again        data_folder()     what cannot
 
 INSIDEOUT_HOME decides where, else the folders that the system sets aside. Standard library only, unless platformdirs
@@ -13,6 +15,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -51,8 +54,8 @@ def expanded(name: str, what: str) -> Path:
         raise BadInput(f"{what} is {name!r}, and there is no such home: write the path out.") from None
 
 
-LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part")
-"""How a file is called while it is written."""
+LEFTOVER = re.compile(r"\.(.+)\.part")
+"""How a file or a folder is called while it is written."""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -76,10 +79,53 @@ def write_whole(path: Path, content: bytes | str) -> None:
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Force a folder's list of names to disk, where the system can (Windows cannot open a folder)."""
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside, to be written into, that replaces `folder` where the block ends well and vanishes otherwise.
+
+    Killed at any moment, `folder` is what it was before or all that was written. For one process at a time: hold
+    `locked(folder)`. Raises OSError.
+    """
+    beside = partial_of(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(beside, ignore_errors=True)  # of one that was killed
+    beside.mkdir()
+    try:
+        yield beside
+        for path in beside.rglob("*"):
+            sync(path)
+        put(beside, folder)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def partial_of(folder: Path) -> Path:
+    """Where a folder is made before it gets its name."""
+    return folder.with_name(f".{folder.name}.part")
+
+
+def put(finished: Path, folder: Path) -> None:
+    """Give a finished folder its name, in place of what bore it. Nothing half written or half removed ever bears it."""
+    sync(finished)
+    if folder.exists():
+        discard(folder)
+    finished.rename(folder)
+    sync(folder.parent)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder so that, killed half way, none is left that looks whole."""
+    doomed = partial_of(folder.with_name(f"{folder.name}.old"))
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Force a file, or a folder's list of names, to disk, where the system can (Windows opens no folder)."""
     with contextlib.suppress(PermissionError):
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
@@ -95,16 +141,25 @@ def save(path: Path, content: bytes | str) -> None:
 
 
 def is_leftover(name: str) -> bool:
-    """Is this the name of a file that a killed process was writing?"""
+    """Is this the name of a file or folder that a killed process was writing?"""
     return bool(LEFTOVER.fullmatch(name))
 
 
 def sweep(folder: Path, older: float = 0.0) -> None:
-    """Remove what killed processes left half written here, if it was last touched more than `older` seconds ago."""
+    """Remove what killed processes left half written here, if it was last touched more than `older` seconds ago.
+
+    A folder that another process is making, and so has locked, stays.
+    """
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
-            if is_leftover(path.name) and time.time() - path.stat().st_mtime >= older:
+            found = LEFTOVER.fullmatch(path.name)
+            if found is None or time.time() - path.stat().st_mtime < older:
+                continue
+            if not path.is_dir():
                 path.unlink()
+                continue
+            with contextlib.suppress(BlockingIOError), locked(folder / found[1], wait=False):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def disk_trouble(error: OSError, where: Path) -> BadInput:

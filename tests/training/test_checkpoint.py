@@ -35,7 +35,7 @@ def test_keeps_the_last_two_and_cleans_leftovers(tmp_path):
     assert checkpoint.latest(tmp_path) is None
     model = Tiny()
     saved(tmp_path, 1, model)
-    leftover = tmp_path / "checkpoints" / ".partial-step-00000099"
+    leftover = tmp_path / "checkpoints" / ".step-00000099.part"
     leftover.mkdir()
     (leftover / "model.safetensors").write_bytes(b"half")
     assert checkpoint.latest(tmp_path).name == "step-00000001"

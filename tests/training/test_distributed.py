@@ -59,7 +59,7 @@ def test_killed_and_resumed_by_other_numbers_of_processes(runs):
     same(losses, "one-gpt-muon", "moved-muon")
     first, half_written, last = (each[1] for each in told if each[0] == "moved")
     assert first == ["step-00000003"]
-    assert half_written == [".partial-step-00000006", "step-00000003"]  # killed while it wrote step 6
+    assert half_written == [".step-00000006.part", "step-00000003"]  # killed while it wrote step 6
     assert last == ["step-00000006", "step-00000008"]
 
 

@@ -210,7 +210,7 @@ def make_stored(wanted: Plan, inputs: Inputs, tell: Tell | None) -> None:
             wanted.stage.make(wanted.settings, inputs, wanted.job(partial, show))
     certify(wanted, partial, time.perf_counter() - began)
     draw_report(wanted.stage, partial)
-    put(partial, wanted.folder)
+    files.put(partial, wanted.folder)
 
 
 def make_in(
@@ -328,20 +328,10 @@ def adopt(stage: Stage[Any, Any], settings: Any, folder: Path) -> Path | None:
         try:
             with files.locked(wanted.folder):
                 if not whole(wanted.folder):
-                    copy = wanted.folder.with_name(f".copy-{wanted.folder.name}")
-                    shutil.rmtree(copy, ignore_errors=True)  # one that was stopped
-                    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*"))
-                    certify(wanted, copy)
-                    put(copy, wanted.folder)
+                    with files.whole_folder(wanted.folder) as copy:
+                        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+                        certify(wanted, copy)
         except OSError as error:
             raise files.disk_trouble(error, wanted.folder) from error
         return wanted.folder
     return None
-
-
-def put(made: Path, place: Path) -> None:
-    """Rename a finished result into place; what lay there was damaged."""
-    if place.exists():
-        shutil.rmtree(place)
-    made.rename(place)
-    files.sync_folder(place.parent)

@@ -18,7 +18,6 @@ files with their sizes, and the folder must be one that all of them see.
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +30,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from insideout.errors import BadInput
-from insideout.files import disk_trouble, sync_folder
+from insideout.files import discard, disk_trouble, partial_of, put, sweep
 from insideout.training import shards
 from insideout.training.distributed import everyone, is_main, rank, world_size
 from insideout.training.weights import Base, fitting, load_model, model_tensors, trained_tensors
@@ -40,7 +39,6 @@ __all__ = ["Checkpoint", "fitting", "load", "load_model", "model_tensors", "save
 
 FORMAT = "insideout checkpoint 1"
 NAME = re.compile(r"step-\d{8,}")
-PARTIAL = ".partial-"
 PARTS = ("model", "optimizer", "average")
 KEEP = 2
 
@@ -83,12 +81,12 @@ def save(
     together = world_size() > 1 and (sliced or source is not None)
     if not together and not is_main():
         return
-    partial = folder.parent / f"{PARTIAL}{folder.name}"
+    partial = partial_of(folder)
 
     def begin() -> None:
         if is_main():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            clean(folder.parent)
+            sweep(folder.parent)
             partial.mkdir()
 
     def write_whole_tensors() -> None:
@@ -102,8 +100,9 @@ def save(
         if is_main():
             about = {"format": FORMAT, "files": _sizes(partial), **state}
             write(partial / "state.json", json.dumps(about, indent=1).encode())
-            sync_folder(partial)
-            _put_in_place(partial, folder)
+            put(partial, folder)
+            for old in _complete(folder.parent)[:-KEEP]:
+                discard(old)
 
     do = everyone if together else (lambda work: work())
     try:
@@ -115,7 +114,7 @@ def save(
         do(finish)
     except OSError as error:
         if is_main():
-            shutil.rmtree(partial, ignore_errors=True)
+            sweep(folder.parent)
         raise disk_trouble(error, folder) from error
 
 
@@ -230,12 +229,6 @@ def latest(out: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def clean(checkpoints: Path) -> None:
-    """Remove what a killed run left half written."""
-    for leftover in checkpoints.glob(f"{PARTIAL}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
 def write(path: Path, data: bytes) -> None:
     """Write a file and force it to disk."""
     with path.open("wb") as file:
@@ -254,26 +247,9 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
 
 
-def _put_in_place(partial: Path, folder: Path) -> None:
-    """Give a folder that is whole its name, and remove all checkpoints but the last two."""
-    if folder.exists():
-        _discard(folder)
-    partial.rename(folder)
-    sync_folder(folder.parent)
-    for old in _complete(folder.parent)[:-KEEP]:
-        _discard(old)
-
-
 def _complete(checkpoints: Path) -> list[Path]:
     """Checkpoint folders, oldest first. Only whole ones bear such a name."""
     if not checkpoints.is_dir():
         return []
     found = [path for path in checkpoints.iterdir() if NAME.fullmatch(path.name) and path.is_dir()]
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
-
-
-def _discard(folder: Path) -> None:
-    """Remove a checkpoint so that, killed half way, none is left that looks whole."""
-    doomed = folder.with_name(f"{PARTIAL}old-{folder.name}")
-    folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from insideout.errors import BadInput
-from insideout.files import disk_trouble
+from insideout.files import disk_trouble, sweep
 from insideout.training import checkpoint, precision, shards, weights
 from insideout.training.config import TrainConfig, fits, read_as
 from insideout.training.distributed import data_ranks
@@ -198,7 +198,7 @@ def start_folder(out: Path) -> None:
         (out / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_trouble(error, out) from error
-    checkpoint.clean(out / "checkpoints")
+    sweep(out / "checkpoints")
 
 
 def step_seed(seed: int, step: int, micro_step: int, rank: int) -> int:

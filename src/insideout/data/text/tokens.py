@@ -8,9 +8,6 @@ Shapes: B batch, T context length.
 import errno
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +21,7 @@ from torch import Tensor
 from insideout.data.text.corpus import Corpus
 from insideout.data.text.cut import cut_safely
 from insideout.errors import BadInput
+from insideout.files import locked, whole_folder
 
 _FORMAT = 1  # change it when the files' layout changes
 
@@ -149,39 +147,29 @@ def _read(place: Path) -> TokenData | None:
 
 
 def _write(corpus: Corpus, tokenizer: Tokenizer, place: Path, split: int) -> None:
-    """Tokenise into a folder beside `place`, then rename it: `place` is whole or absent."""
+    """Tokenise into `place`, unless another process does so meanwhile: it is whole or absent."""
     dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
-    beside: Path | None = None
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-        beside.chmod(0o755)
-        n_train, _ = _write_part(beside / "train.bin", _between(corpus.chunks(), 0, split), tokenizer, dtype)
-        rest = _between(corpus.chunks(), split, corpus.n_characters)
-        n_validation, n_bytes = _write_part(beside / "validation.bin", rest, tokenizer, dtype)
-        about = {
-            "corpus": corpus.name,
-            "corpus_fingerprint": corpus.fingerprint,
-            "tokenizer_fingerprint": tokenizer.fingerprint,
-            "dtype": dtype.name,
-            "train": n_train,
-            "validation": n_validation,
-            "validation_bytes_per_token": n_bytes / max(1, n_validation),
-        }
-        (beside / "about.json").write_text(json.dumps(about, indent=2) + "\n")
-        if place.exists() and _read(place) is None:  # damaged: truncated by a full disk, or edited
-            shutil.rmtree(place)
-        try:
-            beside.rename(place)
-        except OSError:
-            if _read(place) is None:  # not merely another process that was quicker
-                raise
+        with locked(place):
+            if _read(place) is not None:
+                return
+            with whole_folder(place) as beside:
+                n_train, _ = _write_part(beside / "train.bin", _between(corpus.chunks(), 0, split), tokenizer, dtype)
+                rest = _between(corpus.chunks(), split, corpus.n_characters)
+                n_validation, n_bytes = _write_part(beside / "validation.bin", rest, tokenizer, dtype)
+                about = {
+                    "corpus": corpus.name,
+                    "corpus_fingerprint": corpus.fingerprint,
+                    "tokenizer_fingerprint": tokenizer.fingerprint,
+                    "dtype": dtype.name,
+                    "train": n_train,
+                    "validation": n_validation,
+                    "validation_bytes_per_token": n_bytes / max(1, n_validation),
+                }
+                (beside / "about.json").write_text(json.dumps(about, indent=2) + "\n")
     except OSError as error:
         cure = "free some space" if error.errno == errno.ENOSPC else "check that it may be written"
         raise BadInput(f"Could not write tokens to {place.parent}: {error.strerror}; {cure}.") from error
-    finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _write_part(path: Path, text: Iterable[str], tokenizer: Tokenizer, dtype: np.dtype) -> tuple[int, int]:
@@ -192,8 +180,6 @@ def _write_part(path: Path, text: Iterable[str], tokenizer: Tokenizer, dtype: np
             ids = np.asarray(tokenizer.encode(piece), dtype=dtype)
             file.write(ids.tobytes())
             n_tokens, n_bytes = n_tokens + len(ids), n_bytes + len(piece.encode())
-        file.flush()
-        os.fsync(file.fileno())
     return n_tokens, n_bytes
 
 

@@ -14,8 +14,6 @@ come from files is in weights.py, and GGUF files are read by gguf_file.py.
 
 import contextlib
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 import torch
 
 from insideout.errors import BadInput, first_line
+from insideout.files import locked, whole_folder
 from insideout.transformer.exchange import gguf_file, smollm2
 from insideout.transformer.exchange.families import (
     PREFIX,
@@ -131,31 +130,31 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
     Raises BadInput if the folder exists and is not empty, or cannot be written.
     """
-    folder = Path(folder)
+    folder = Path(folder) if Path(folder).name else Path(folder).absolute()
     if "\0" in str(folder):
         raise BadInput("The folder's name holds a null character: choose another.")
     made: list[Path] = []  # folders above it that were not there
-    partial: Path | None = None
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise BadInput(f"{folder} exists and is not empty: choose a new folder.")
+        check_empty(folder)
         made = [above for above in folder.parents if not above.exists()]
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", dir=folder.parent))
-        partial.chmod(0o755)
-        yield partial
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
+        with locked(folder):
+            check_empty(folder)  # again, now that nobody else writes
+            with whole_folder(folder) as partial:
+                yield partial
+                check_empty(folder)
         made = []
     except OSError as error:
         raise BadInput(f"{folder} could not be written ({first_line(error)}): choose another folder.") from error
     finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
         for above in made:
             with contextlib.suppress(OSError):
                 above.rmdir()
+
+
+def check_empty(folder: Path) -> None:
+    """Raises BadInput where something is there."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} exists and is not empty: choose a new folder.")
 
 
 def download(name: str) -> Path:
