@@ -106,7 +106,7 @@ def test_what_is_not_reached_does_not(package):
         ("transformer/generation/speculative.py", "speculate"),
         ("recipes/report.py", "write_report"),
         ("recipes/progress.py", "progress"),
-        ("recipes/stage.py", "put"),
+        ("recipes/stage.py", "draw_report"),
         ("recipes/runs.py", "take_next"),
         ("planner/plan.py", "plan"),
     ):
@@ -354,6 +354,46 @@ REACHED = {
         class A:
             __match_args__ = ("p",)
             q = 1
+    """,
+    "a function with some arguments": """
+        from functools import partial
+        def g(n, m): return n + m + 1
+        h = partial(g, 3)
+        def f(): return h(4)
+    """,
+    "what a closure holds": """
+        def g(n):
+            def h(): return n
+            return h
+        h = g(1)
+        def f(): return h()
+    """,
+    "what makes a field": """
+        from dataclasses import dataclass, field
+        def g(): return 1
+        @dataclass
+        class A:
+            x: int = field(default_factory=g)
+        def f(): return A()
+    """,
+    "a table that a loop fills": """
+        T = {}
+        for i in range(1):
+            T[i] = i
+        def f(): return T
+    """,
+    "a function exchanged in another module": """
+        import two
+        two.g = lambda: 1
+        def f(): return two.g()
+        # two
+        def g(): return 3
+    """,
+    "what subclasses are given": """
+        class A:
+            def __init_subclass__(cls): cls.z = 1
+        class B(A): pass
+        def f(): return B.z
     """,
 }
 NOT_REACHED = {
