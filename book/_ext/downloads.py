@@ -6,12 +6,14 @@ there: from the address of the site (`html_baseurl`), or, where it has none, fro
 """
 
 import ast
+import base64
 import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
 from functools import cache
-from html import unescape
+from html import escape, unescape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,7 @@ import importlib.util
 if importlib.util.find_spec("insideout") is None:
     %pip install --quiet {source}
 
-# Below, numbers and figures are those of the book's own run. Where a program hides figures until it trusts a notebook,
-# trust it, or run the cells: then they are yours."""
+# Below, numbers and figures are those of the book's own run. Run the cells, and they are yours."""
 
 
 def plain(path: Path, executed: Execution | None, number: str, install: str) -> nbformat.NotebookNode:
@@ -68,6 +69,11 @@ def plain(path: Path, executed: Execution | None, number: str, install: str) -> 
             if said.strip():
                 id = f"{fresh_id('markdown', said)}-{len(notebook.cells)}"
                 notebook.cells.append(nbformat.v4.new_markdown_cell(said, id=id))
+    for cell, after in pairwise(notebook.cells):
+        caption = re.match(r"\*(?!\*)(.+?)\*(?:\n\n|$)", after.source, flags=re.S) if cell.cell_type == "code" else None
+        for output in cell.outputs if cell.cell_type == "code" else []:
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = pictures(output.data["text/html"], caption[1] if caption else "")
     nbformat.validate(notebook)
     return notebook
 
@@ -85,6 +91,27 @@ def shown(outputs: list[dict[str, Any]], count: int) -> list[Any]:
             output["data"] = output["data"] | {"text/html": html + script}
         made.append(nbformat.from_dict(output))
     return made
+
+
+def pictures(html: str, caption: str) -> str:
+    """Drawings as images: Jupyter shows no other in a notebook that it does not trust yet. The form for phones is left
+    out, and there is paper behind, since an image does not know the colours around it."""
+
+    def image(svg: re.Match[str]) -> str:
+        opening, inside = svg["opening"], svg["inside"]
+        label = re.search(r'aria-label="([^"]*)"', opening)
+        size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)
+        width = re.search(r"max-width: ([\d.]+)px", opening)
+        if size is None:
+            return svg[0]
+        style = f'width="{size[1]}" height="{size[2]}" style="background: #fff; color: #000"'
+        data = base64.b64encode((re.sub(r'style="[^"]*"', style, opening, count=1) + inside).encode()).decode()
+        alt = label[1] if label else escape(re.sub(r"[*`]", "", caption))
+        wide = round(float(width[1] if width else size[1]))
+        return f'<img alt="{alt}" width="{wide}" src="data:image/svg+xml;base64,{data}">'
+
+    html = re.sub(r'<style>\.figure \.narrow.*?</style>|<div class="narrow"><svg.*?</svg></div>', "", html, flags=re.S)
+    return re.sub(r"(?P<opening><svg\b[^>]*>)(?P<inside>.*?</svg>)", image, html, flags=re.S)
 
 
 class Numbers:

@@ -1,9 +1,11 @@
 """What the site hands out: notebooks that any program opens, and the project as one file."""
 
+import base64
 import json
 import re
 import tarfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jupytext
 import nbformat
@@ -80,7 +82,8 @@ lines.
 def notebook(tmp_path: Path) -> nbformat.NotebookNode:
     path = tmp_path / "00_sum.md"
     path.write_text(CHAPTER, encoding="utf-8")
-    live = '<div class="live" data-kind="reads"></div>'
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" style="max-width: 60px"><g>{}</g></svg>'
+    live = f'<div class="live" data-kind="reads"></div><div class="wide">{svg}</div><div class="narrow">{svg}</div>'
     figure = {"output_type": "execute_result", "metadata": {}, "data": {"text/html": live, "text/plain": "a figure"}}
     cells = [Cell("figure", [figure]), Cell('four = claim("a.b", 4, at_least=4)', [])]
 
@@ -100,7 +103,14 @@ def test_numbers_are_filled_in_and_outputs_kept(notebook: nbformat.NotebookNode)
     assert "<summary>Solution</summary>\n\n```python" in said and "> **Mind**\n>\n> Two\n>\n> lines." in said
     figure, books = [cell for cell in notebook.cells if cell.cell_type == "code"][1:]
     assert figure.outputs[0].execution_count == figure.execution_count == 1
-    assert "<script>" in figure.outputs[0].data["text/html"]  # there is no page around it
+    html = figure.outputs[0].data["text/html"]
+    assert "<script>" in html  # there is no page around it
+    (image,) = re.findall(
+        r'<img alt="Twice two is 4.0, [^"]*" width="60" src="data:image/svg\+xml;base64,([^"]+)">', html
+    )
+    drawn = ElementTree.fromstring(base64.b64decode(image))  # an image stands alone: with its size, and paper behind it
+    assert (drawn.get("width"), drawn.get("height")) == ("40", "20") and "#fff" in str(drawn.get("style"))
+    assert "<svg" not in html
     for cell in (figure, books):  # drawing and book-keeping are folded, in Jupyter and in Colab
         assert cell.metadata.jupyter.source_hidden and cell.metadata.cellView == "form"
 

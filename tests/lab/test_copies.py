@@ -56,7 +56,7 @@ from insideout.lab import check
 
 ## Build it
 
-Words about logarithms.
+Words about logarithms {{cite}}`napier1614,briggs1617a`.
 
 ```{{code-cell}} ipython3
 open("was-run", "w").close()                # an experiment that no answer needs
@@ -129,6 +129,7 @@ def test_open_answer_update_open_again(book: Path, tmp_path: Path) -> None:
     (report,) = bring_up_to_date(mine, book)
     copy = mine / "1-understanding-gradients/07_loss.ipynb"
     assert report.new and str(report) == "" and "pairs" in "".join(texts(copy))
+    assert "logarithms (Napier 1614; Briggs 1617)." in "".join(texts(copy))
     answer(copy)
     notebook = opened(copy)
     notes = {"cell_type": "markdown", "id": "own", "metadata": {}, "source": "My own notes."}
@@ -191,7 +192,7 @@ def test_ids_may_get_lost_and_a_chapter_may_get_another_number(book: Path, tmp_p
     notebook = opened(copy) | {"nbformat_minor": 4}
     notebook["cells"] = [{k: v for k, v in cell.items() if k != "id"} for cell in notebook["cells"]]
     copy.write_text(json.dumps(notebook), encoding="utf-8")
-    edit(chapter, ("Words about logarithms.", "Words about the natural logarithm."))
+    edit(chapter, ("Words about logarithms", "Words about the natural logarithm"))
     chapter.rename(chapter.with_name("08_loss.md"))
     (report,) = bring_up_to_date(mine, book)
     moved = copy.with_name("08_loss.ipynb")

@@ -28,6 +28,7 @@ Notebook = dict[str, Any]
 ANSWER = re.compile(r"^check\(\s*[\"']([\w.]+)[\"']", re.MULTILINE)
 """The call that makes a cell an answer to an exercise."""
 SECTION = re.compile(r"^(?=#{1,4} )|^(?=:{3,}\{exercise\})", re.MULTILINE)
+CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 HIDDEN = {"hide-input", "hide-cell", "remove-input"}
 LIKE = 0.5
 """How alike a cell and a changed one have to be, to be taken for the same."""
@@ -241,7 +242,9 @@ def handed_out(chapter: Path) -> Notebook:
         if cell.cell_type == "code":
             cells.append(code_cell(cell.source, list(cell.metadata.get("tags", []))))
         else:
-            cells += [{"cell_type": "markdown", "metadata": {}, "source": text} for text in sections(cell.source)]
+            cells += [
+                {"cell_type": "markdown", "metadata": {}, "source": text} for text in sections(cited(cell.source))
+            ]
     taken: set[str] = set()
     for cell in cells:
         id = fresh_id(cell["cell_type"], essence(cell))
@@ -251,6 +254,17 @@ def handed_out(chapter: Path) -> Notebook:
         cell["id"] = id
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def cited(text: str) -> str:
+    """Citations as words: most keys are a name and a year, and a notebook has no list of references."""
+
+    def words(found: re.Match[str]) -> str:
+        keys = [key.strip() for key in found[1].split(",")]
+        named = [(re.match(r"([a-z]+)(\d{4})", key), key) for key in keys]
+        return f"({'; '.join(f'{name[1].capitalize()} {name[2]}' if name else key for name, key in named)})"
+
+    return CITATION.sub(words, text)
 
 
 def sections(text: str) -> list[str]:
