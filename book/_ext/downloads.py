@@ -39,13 +39,15 @@ ROLE = re.compile(r"\{(?P<name>[\w:-]+)\}`(?P<text>[^`]+)`")
 TARGET = re.compile(r"^\([\w.-]+\)=\n?", re.MULTILINE)
 FOLDS = {"dropdown": "", "solution": "Solution"}
 BOXES = {"admonition": "", "note": "Note", "tip": "Tip", "warning": "Warning", "important": "Important"}
-INSTALL = """# Once, where the library of this book is missing. It is {where}.
+INSTALL = """# Once, where the library of this book is missing.
+# It is {where}.
 import importlib.util
 
 if importlib.util.find_spec("insideout") is None:
     %pip install --quiet {source}
 
-# Below, numbers and figures are those of the book's own run. Run the cells, and they are yours."""
+# Below, numbers and figures are those of the book's own run.
+# Run the cells, and they are yours."""
 
 
 def plain(path: Path, executed: Execution | None, number: str, install: str) -> nbformat.NotebookNode:
@@ -235,9 +237,7 @@ def install_cell(app: Sphinx) -> str:
     name, address = archive_name(app), app.config.html_baseurl.rstrip("/")
     if address:
         return INSTALL.format(where="on the site", source=f"{address}/{name}")
-    return INSTALL.format(
-        where=f"the file {name}, from the site's front page, beside this notebook", source=f"./{name}"
-    )
+    return INSTALL.format(where="the file that the site's front page gives, beside this notebook", source=f"./{name}")
 
 
 def start(app: Sphinx, docname: str) -> list[nodes.Node]:
