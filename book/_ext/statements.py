@@ -3,21 +3,25 @@
     found = statements(path, executed)      {"transformer.kv_cache.same-logits": Statement("The largest …", 4)}
 
 The value is in the sentence when the sentence shows the variable that the claim was given to, or, in the section of the
-claim, one that it was made from, or a number that is the same in print. A claim that no sentence shows, such as that
-two tensors are equal, is said by the words of its name.
+claim, one that it was made from, or a number that is the same in print. What no sentence shows, such as that two
+tensors are equal, is said in `reference/claims_in_words.yml`, which is no code: other words run no chapter again. What
+is not there either is said by its name.
 """
 
 import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jupytext
+import yaml
 from docutils import nodes
 from downloads import Numbers
-from execution import NUMBER, Execution
+from execution import BOOK, NUMBER, Execution
 
 from insideout.lab.bookkeeping import CLAIMS, called
 from insideout.lab.bookkeeping import statements as parsed
@@ -72,9 +76,24 @@ def statements(path: Path, executed: Execution) -> dict[str, Statement]:
             numbers = Numbers(executed, paragraph.after)
             result[record["id"]] = Statement(filled_in(words, numbers), paragraph.heading)
         else:
-            name = record["id"].rpartition(".")[2].replace("-", " ")
-            result[record["id"]] = Statement(name[:1].upper() + name[1:] + ".", call.heading if call is not None else 0)
+            result[record["id"]] = Statement(unshown(record["id"]), call.heading if call is not None else 0)
     return result
+
+
+def unshown(id: str) -> str:
+    """The words for a claim that no sentence shows."""
+    name = id.rpartition(".")[2].replace("-", " ")
+    fitting = (said for pattern, said in in_words().items() if fnmatch(id, pattern))
+    return next(fitting, f"{name[:1].upper()}{name[1:]}.")
+
+
+@cache
+def in_words() -> dict[str, str]:
+    """The words written for claims that no sentence shows, by patterns of their ids, a chapter's own first."""
+    written = yaml.safe_load((BOOK / "reference" / "claims_in_words.yml").read_text(encoding="utf-8"))
+    chapters = {topic: said for topic, said in written.items() if isinstance(said, dict)}
+    own = {f"{topic}.{name}": str(words) for topic, said in chapters.items() for name, words in said.items()}
+    return own | {pattern: str(said) for pattern, said in written.items() if pattern not in chapters}
 
 
 def read(path: Path) -> tuple[list[Paragraph], list[Call]]:

@@ -1,11 +1,13 @@
 """A claim is said by the sentence in which its value stands, or, where there is none, by its name."""
 
+import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from docutils import nodes
-from execution import Cell, Execution, Number
-from statements import as_nodes, sentences, statements
+from execution import Cell, Execution, Number, chapters
+from statements import as_nodes, in_words, read, sentences, statements
 
 FRONT = """---
 jupytext:
@@ -64,6 +66,14 @@ def test_the_sentence_shows_the_value(said) -> None:
 def test_a_claim_that_no_sentence_shows_is_said_by_its_name(said) -> None:
     assert said["same-tokens"] == ("Same tokens.", 2)
     assert said["order-2"] == ("Order 2.", 2)  # another section's sentence is not about it
+
+
+def test_words_are_written_for_claims_that_are_made() -> None:
+    calls = [call for path in chapters() for call in read(path)[1]]
+    ids = [re.sub(r"\\(.)", r"\1", call.id.pattern) for call in calls]
+    for topic, words in in_words().items():
+        made = any(fnmatch(id, topic) for id in ids) or any(c.id.fullmatch(topic.rstrip("*") + "1") for c in calls)
+        assert made and words.endswith("."), topic
 
 
 def test_sentences_end_where_they_end() -> None:
