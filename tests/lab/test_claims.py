@@ -52,6 +52,16 @@ def test_another_scale_is_not_checked(monkeypatch):
     assert claim("some.other", True, at="tiny").status == "passed"
 
 
+def test_what_could_not_be_measured_is_not_checked():
+    for name, bounds in (("some.thing", {"at_least": 3}), ("some.truth", {})):
+        claimed = claim(name, None, note="the file is not here", **bounds)
+        assert claimed.status == "not checked" and str(claimed) == "not measured"
+    assert [record["status"] for record in recorded()] == ["not checked"] * 2
+    assert [record["shown"] for record in recorded()] == ["not measured"] * 2
+    with pytest.raises(ClaimFailed):
+        claim("some.number", float("nan"), at_least=3)
+
+
 def test_records_of_two_scales_stand_side_by_side(monkeypatch):
     claim("some.thing", 4.0, at_least=3)
     monkeypatch.setenv("INSIDEOUT_SCALE", "tiny")

@@ -55,6 +55,8 @@ class Claimed(float):
     def __str__(self) -> str:
         if self.boolean:
             return "true" if self else "false"
+        if math.isnan(self) and self.status == "not checked":
+            return "not measured"
         return with_unit(rounded(float(self), 2 if self.unit == "×" else 3), self.unit)
 
     __repr__ = __str__
@@ -97,7 +99,8 @@ def claim(
     """Record a value and the bound it must keep; return it to be shown in the text.
 
     A boolean must be True. A number needs a bound, `at_least`, `at_most` or both. The bound is checked when the
-    present scale is `at`. `seeds` and `interval` (95%) say how sure we are; `measured` are results (of a study, a run,
+    present scale is `at`. None is what could not be measured here, without a file or a library that is optional: it is
+    recorded as not checked. `seeds` and `interval` (95%) say how sure we are; `measured` are results (of a study, a run,
     or numbers from them) that the value was computed from, where it does not know this itself. Raises ClaimFailed when
     the bound fails, BadInput where another claim of this process has the same id.
     """
@@ -110,11 +113,11 @@ def claim(
     if hasattr(value, "item"):  # a tensor or NumPy number
         value = value.item()
     boolean = isinstance(value, bool)
-    if not boolean and at_least is None and at_most is None:
+    if value is not None and not boolean and at_least is None and at_most is None:
         raise BadInput(f"Claim {id!r} has no bound, so it cannot fail: give at_least or at_most.")
-    number = float(value)
+    number = math.nan if value is None else float(value)
     holds = value is True if boolean else within(number, at_least, at_most)
-    status = "not checked" if present != at else "passed" if holds else "failed"
+    status = "not checked" if present != at or value is None else "passed" if holds else "failed"
     limits = {"unit": unit, "at_least": at_least, "at_most": at_most}
     claimed = Claimed(number, unit, status, boolean, bound(boolean, limits))
     record = {
