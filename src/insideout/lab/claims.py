@@ -99,8 +99,8 @@ def claim(
     """Record a value and the bound it must keep; return it to be shown in the text.
 
     A boolean must be True. A number needs a bound, `at_least`, `at_most` or both. The bound is checked when the
-    present scale is `at`. None is what could not be measured here, without a file or a library that is optional: it is
-    recorded as not checked. `seeds` and `interval` (95%) say how sure we are; `measured` are results (of a study, a run,
+    present scale is `at`. None is what could not be measured here, for want of a file or a library: it is recorded as
+    not checked. `seeds` and `interval` (95%) say how sure we are; `measured` are results (of a study, a run,
     or numbers from them) that the value was computed from, where it does not know this itself. Raises ClaimFailed when
     the bound fails, BadInput where another claim of this process has the same id.
     """
