@@ -1,6 +1,5 @@
 """`insideout lab`: the reader's own copy of the chapters, brought up to date, in JupyterLab."""
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -47,8 +46,6 @@ def jupyter(folder: Path) -> int:
         )
     quiet = "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"
     try:
-        return subprocess.run(
-            [sys.executable, "-m", "jupyterlab", quiet, str(folder)], env=os.environ.copy()
-        ).returncode
+        return subprocess.run([sys.executable, "-m", "jupyterlab", quiet, str(folder)]).returncode
     except KeyboardInterrupt:  # Jupyter has been told too
         return 0
