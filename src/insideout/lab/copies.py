@@ -235,7 +235,7 @@ def handed_out(chapter: Path) -> Notebook:
         import jupytext
     except ModuleNotFoundError:
         raise BadInput(
-            "Copies of the chapters need jupytext: python -m pip install 'transformers-inside-out[lab]'."
+            "Copies of the chapters need jupytext: in the project's folder, python -m pip install -e '.[lab]'."
         ) from None
     cells: list[Cell] = []
     for cell in jupytext.read(chapter).cells:
