@@ -41,8 +41,8 @@ def jupyter(folder: Path) -> int:
     """Run JupyterLab until it is stopped; give its exit code."""
     if find_spec("jupyterlab") is None:
         raise BadInput(
-            "JupyterLab is not installed: in the project's folder, python -m pip install -e '.[lab]'. Your copy is there, "
-            "and any other program for notebooks opens it too."
+            "JupyterLab is not installed: in the project's folder, python -m pip install -e '.[lab]'. Your copy is "
+            "there; any other program for notebooks opens it too."
         )
     quiet = "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"
     try:
