@@ -143,6 +143,12 @@ def test_stale_or_damaged_scores_are_measured_anew(monkeypatch):
     assert len(keys) == 5
 
 
+def test_a_suite_is_found_by_its_file():
+    found = board.suites_in(board.PACKAGE / "data")
+    assert "copying" in found and all(isinstance(make("tiny"), Suite) for make in found.values())
+    assert "suite" not in found  # what all suites share is none
+
+
 def test_skills_are_told_twice_and_the_rest_of_drawn_answers():
     found = stage_scores("first")
     names = [name for _, name, _ in found.rows()]

@@ -223,7 +223,18 @@ def second(monkeypatch):
     monkeypatch.setitem(stages.STAGES, "count", "second_stage")
 
 
-def test_a_new_stage_is_one_file_and_one_line(second):
+def test_a_stage_is_found_by_its_file(tmp_path):
+    (tmp_path / "counting.py").write_text('"""A stage."""\n\nSTAGE = Stage(\n    "count-words", "Counts.", ...\n)\n')
+    (tmp_path / "helper.py").write_text('def stage():\n    STAGE = Stage("not-at-the-top")\n')
+    assert stages.stages_in(tmp_path) == {"count-words": "insideout.recipes.counting"}
+    assert stages.STAGES.keys() == {stages.find(name).name for name in stages.STAGES} >= {"pretrain"}
+
+
+def test_stages_are_told_after_those_that_they_need(second):
+    assert stages.in_order() == ["pretrain", "count"]
+
+
+def test_a_new_stage_needs_nothing_but_its_file(second):
     events = []
     n = recipe("count", tell=events.append)
     assert n == recipe("pretrain", tell=refuse).about["vocab_size"] and 4 in steps_in(events)  # made with all it needs

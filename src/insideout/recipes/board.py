@@ -12,15 +12,18 @@ drawn as the model believes, since training may raise one and lower the other; a
 import html
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insideout import files
 from insideout.data.suite import Suite
 from insideout.errors import BadInput
+from insideout.recipes.code import PACKAGE
 from insideout.recipes.key import code_of, key_of
 from insideout.recipes.origin import Origin, here_and_now, measured
 from insideout.recipes.scoreboard import (
@@ -36,7 +39,7 @@ from insideout.recipes.scoreboard import (
     score,
     to_dict,
 )
-from insideout.recipes.stage import STAGES, Plan, obtain, plan, whole
+from insideout.recipes.stage import Plan, in_order, obtain, plan, whole
 from insideout.scales import Scale
 from insideout.words import rounded
 
@@ -49,14 +52,17 @@ QUESTIONS: dict[Scale, int] = {"tiny": 12, "laptop": 500, "gpu": 900}
 SEED = 0
 
 
-def copying(at: Scale) -> Suite:
-    """Passages that fit in the context of the scale's models."""
-    from insideout.data.text.copying import Copying
+def suites_in(folder: Path) -> dict[str, Callable[[Scale], Suite]]:
+    """The suites in a folder of the package, by the names of their files: those with a function `suite(at)`."""
+    found = {}
+    for file in sorted(folder.rglob("*.py")):
+        if re.search(r"^def suite\(at: Scale\)", file.read_text(encoding="utf-8"), re.MULTILINE):
+            module = ".".join(file.with_suffix("").parts[len(PACKAGE.parent.parts) :])
+            found[file.stem] = import_module(module).suite
+    return found
 
-    return Copying(n_words=4, n_asked=1) if at == "tiny" else Copying()
 
-
-SUITES: dict[str, Callable[[Scale], Suite]] = {"copying": copying}
+SUITES = suites_in(PACKAGE / "data")
 """What every stage is asked."""
 
 
@@ -103,7 +109,7 @@ def stage_scores(name: str, *, scale: Scale | None = None, seed: int | None = No
     kept = read(file, key)
     if kept is None:
         print(f"Scoring {name} ({wanted.scale}): {QUESTIONS[wanted.scale]} questions a suite", file=sys.stderr)
-        kept = measure(wanted, result)
+        kept = measure(wanted, result, SUITES)
         write(file, key, kept)
     return read(file, key) or kept  # as it was kept, with where and when it was measured
 
@@ -114,14 +120,14 @@ def key_of_scores(wanted: Plan) -> str:
     return key_of("scores", settings, {"result": wanted.key}, {}, code_of([measure, *SUITES.values()]))
 
 
-def measure(wanted: Plan, result: Any) -> StageScores:
+def measure(wanted: Plan, result: Any, suites: Mapping[str, Callable[[Scale], Suite]]) -> StageScores:
     """Ask a result every suite's questions."""
     n, at = QUESTIONS[wanted.scale], wanted.scale
     likeliest, drawing = (writer_of(wanted.stage.name, result, temperature) for temperature in (0.0, 1.0))
     greedy, sampled = {}, {}
     model: dict[str, Metric] = {}
     start = start_of(wanted)
-    for name, make in SUITES.items():
+    for name, make in suites.items():
         suite = make(at)
         greedy[name], sampled[name] = (score(writer, suite, n, SEED) for writer in (likeliest, drawing))
         if start is not None:
@@ -133,7 +139,7 @@ def measure(wanted: Plan, result: Any) -> StageScores:
 
 def stored(at: Scale) -> tuple[str, ...]:
     """The stages whose results are there at a scale, and write."""
-    plans = (plan(name, at) for name in STAGES)
+    plans = (plan(name, at) for name in in_order())
     return tuple(each.stage.name for each in plans if whole(each.folder) and hasattr(obtain(each), "writer"))
 
 

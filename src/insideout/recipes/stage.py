@@ -13,6 +13,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -36,9 +37,19 @@ from insideout.words import duration
 
 S = TypeVar("S")
 R = TypeVar("R")
-STAGES: dict[str, Any] = {
-    "pretrain": "insideout.recipes.pretrain",
-}
+
+
+def stages_in(folder: Path) -> dict[str, Any]:
+    """The stages in a folder of modules, found by their statement `STAGE = Stage("NAME", ...`."""
+    found: dict[str, Any] = {}
+    for file in sorted(folder.glob("*.py")):
+        line = re.search(r'^STAGE = Stage\(\s*"([\w-]+)"', file.read_text(encoding="utf-8"), re.MULTILINE)
+        if line:
+            found[line[1]] = f"insideout.recipes.{file.stem}"
+    return found
+
+
+STAGES = stages_in(Path(__file__).parent)
 """Every stage: its name, and the module whose STAGE it is."""
 
 RESULT = "insideout result 1"
@@ -128,6 +139,21 @@ def find(name: str) -> Stage[Any, Any]:
         raise BadInput(f"There is no recipe {name!r}; {hint}")
     found = STAGES[name]
     return getattr(import_module(found), "STAGE") if isinstance(found, str) else found  # noqa: B009
+
+
+def in_order() -> list[str]:
+    """The stages' names, each after those that it needs; else by name."""
+    order: list[str] = []
+
+    def add(name: str) -> None:
+        for needed in find(name).inputs.values():
+            add(needed)
+        if name not in order:
+            order.append(name)
+
+    for name in sorted(STAGES):
+        add(name)
+    return order
 
 
 def plan(

@@ -13,9 +13,9 @@ class Recipes:
     """At which scale."""
 
     def run(self) -> int:
-        from insideout.recipes.stage import STAGES, plan, whole
+        from insideout.recipes.stage import in_order, plan, whole
 
-        for name in STAGES:
+        for name in in_order():
             wanted = plan(name, self.scale)
             print(f"{name:<12} {wanted.stage.about}")
             print(f"{'':<12} {wanted.folder if whole(wanted.folder) else 'not made yet'}")

@@ -22,13 +22,13 @@ class ShowScores:
         from rich.console import Console
 
         from insideout.recipes.board import QUESTIONS, scores, stored
-        from insideout.recipes.stage import STAGES, plan
+        from insideout.recipes.stage import in_order, plan
 
         for name in self.stages:
             plan(name, self.scale)  # a name that is none is told before anything is made
         names = self.stages or stored(self.scale)
         if not names:
-            first = next(iter(STAGES))
+            first = in_order()[0]
             raise BadInput(f"No result is stored at {self.scale} scale: make one by `insideout run {first}`.")
         board, console = scores(*names, scale=self.scale), Console()
         for table in board.tables(console.width):
