@@ -109,6 +109,47 @@ def test_earlier_ids_are_carried_over_once():
     assert progress() == record
 
 
+FIRST_EDITION = {
+    "attention": "cost gradient pattern scores",
+    "block": "pre_norm rms_norm rms_norm_gradient stream_size",
+    "cache": "memory outcome step tokens",
+    "complete_model": "flops loss temperature top_p",
+    "feed_forward": "balance gates swiglu width",
+    "gpt_introduction": "attention parameters width",
+    "hand_adamw": "mean step uncorrected",
+    "hand_attention": "head scores softmax",
+    "hand_backpropagation": "embedding gelu layer_norm softmax",
+    "hand_embeddings": "embed matmul one_hot",
+    "hand_engine": "product repeated_row walk",
+    "hand_feed_forward": "collapse gelu slope",
+    "hand_heads": "attention parts split",
+    "hand_introduction": "floor parameters slope",
+    "hand_layer_norm": "block normalise undo",
+    "hand_loss": "cross_entropy logprobs pairs",
+    "hand_loss_gradient": "central_differences last_parameters logits",
+    "hand_projections": "between linear project",
+    "hand_training": "bound generate mean",
+    "interpret": "attribution effect induction lens",
+    "multi_head": "cache_bytes grouped merge split",
+    "positions": "alibi rotate",
+    "scaling_laws": "exponent objective optimal",
+    "tokens": "encode",
+    "training_loop": "accumulate learning_rate muon",
+}
+"""Every exercise of the first edition, by its topic there."""
+
+
+def test_a_whole_file_of_the_first_edition_is_carried_over():
+    earlier = [f"{topic}.{name}" for topic, names in FIRST_EDITION.items() for name in names.split()]
+    assert len(earlier) == 80 and set(FIRST_EDITION) == set(EARLIER_TOPICS)
+    progress_file().write_text(json.dumps({id: {"attempts": 1, "solved": "2026-01-02"} for id in earlier}))
+    found = progress()
+    for id in found:
+        find(id)  # each of them exists today
+    assert sum(entry["attempts"] for entry in found.values()) == len(earlier)
+    assert all(entry["solved"] == "2026-01-02" for entry in found.values())
+
+
 def test_what_is_carried_over_exists_today():
     assert set(EARLIER_TOPICS.values()) <= set(topics())
     for id in MOVED.values():

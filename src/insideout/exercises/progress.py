@@ -45,7 +45,10 @@ EARLIER_TOPICS = {
 }
 """What the first edition called the topics."""
 
-MOVED = {"gradients.closing_the_loop.bound": "gradients.introduction.floor"}
+MOVED = {
+    "gradients.closing_the_loop.bound": "gradients.introduction.floor",
+    "transformer.transformer_block.pre_norm": "gradients.residuals_and_layer_norm.block",
+}
 """Exercises that stood twice, and what the same task is called where it stayed."""
 
 
