@@ -15,19 +15,9 @@ from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.loss import next_token_loss
 from insideout.transformer.model import GPT
 from insideout.transformer.positions import rope_frequencies, rope_table, rotate, scaled_frequencies
+from tests.transformer.interpret.by_hand_forward import small
 
 POSITIONS = ["none", "learned", "sinusoidal", "alibi", "rope"]
-
-
-def small(seed: int = 0, **overrides) -> GPT:
-    """A random model in float64 with weights large enough that attention is far from uniform."""
-    torch.manual_seed(seed)
-    sizes = dict(vocab_size=23, context_length=24, d_model=24, n_layers=2, n_heads=4, norm_eps=1e-6)
-    model = GPT(GPTConfig(**(sizes | overrides))).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.eval()
 
 
 VARIANTS = [

@@ -21,6 +21,7 @@ from insideout.data.text.tokens import Tokenizer
 from insideout.errors import BadInput
 from insideout.transformer import bpe
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer, load_tokenizer
+from tests.transformer.json_values import places_in, with_value
 
 SPECIAL = ("<|end|>", "<|user|>")
 # Invented on the spot: words of a small language with skewed frequencies, so that merges have something to find.
@@ -377,24 +378,6 @@ def test_bad_input_is_told_in_a_sentence(act, says: str):
 # ---- damage: each value of a file in turn is another ---------------------------------------------------------------
 
 WRONG = [None, "x", -1, 1e400, [], {}]
-
-
-def places_in(value, path=()) -> list[tuple]:
-    """The way to every value of a JSON file; of long lists and objects only the first, a middle and the last."""
-    inside = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
-    some = inside if len(inside) < 20 else [inside[0], inside[len(inside) // 2], inside[-1]]
-    return [path, *(place for key in some for place in places_in(value[key], (*path, key)))]
-
-
-def with_value(about, path: tuple, value):
-    if not path:
-        return value
-    kept = json.loads(json.dumps(about))
-    inside = kept
-    for key in path[:-1]:
-        inside = inside[key]
-    inside[path[-1]] = value
-    return kept
 
 
 @pytest.mark.parametrize("plain", [BPETokenizer(PLAIN.merges[:9]), CHARACTERS], ids=["bpe", "characters"])

@@ -26,6 +26,7 @@ from insideout.transformer.generation.generate import generate
 from insideout.transformer.model import GPT
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 from insideout.transformer.vocabulary import grow
+from tests.transformer.json_values import places_in, with_value
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'hub'")
 transformers.logging.set_verbosity_error()
@@ -357,23 +358,6 @@ def test_a_name_that_is_not_there_says_what_to_do(name, word, tmp_path, monkeypa
 
 
 WRONG = [None, "x", -1, 1e400, [], {}]
-
-
-def places_in(value, path=()) -> list[tuple]:
-    """The way to every value of a JSON file."""
-    inside = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
-    return [path, *(place for key in inside for place in places_in(value[key], (*path, key)))]
-
-
-def with_value(about, path: tuple, value):
-    if not path:
-        return value
-    kept = json.loads(json.dumps(about))
-    inside = kept
-    for key in path[:-1]:
-        inside = inside[key]
-    inside[path[-1]] = value
-    return kept
 
 
 @pytest.mark.parametrize("values", [GPT2_JSON, LLAMA_JSON, QWEN3_JSON], ids=lambda values: values["model_type"])
