@@ -85,7 +85,7 @@ def link_words(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         found = []
         for term in list(terms):
             mention = re.search(rf"\b{re.escape(term)}s?\b", text, flags=re.I)
-            if mention:
+            if mention and all(mention.end() <= start or mention.start() >= end for start, end, _ in found):
                 place, anchor = terms.pop(term)
                 found.append((*mention.span(), f"{app.builder.get_relative_uri(docname, place)}#{anchor}"))
         return found
