@@ -22,6 +22,32 @@ from typing import Any, NamedTuple, TypeVar
 
 from insideout.errors import BadInput
 
+__all__ = [
+    "Bin",
+    "Interval",
+    "auc",
+    "binomial_test",
+    "bootstrap",
+    "brier",
+    "calibration_error",
+    "cohens_kappa",
+    "detectable_difference",
+    "difference",
+    "interval",
+    "k1",
+    "k2",
+    "k3",
+    "majority_at_k",
+    "mcnemar",
+    "paired_proportions",
+    "pass_at_k",
+    "proportion",
+    "reliability",
+    "student_cdf",
+    "student_quantile",
+    "vote",
+]
+
 T = TypeVar("T")
 LEVEL = 0.95
 _NORMAL = NormalDist()

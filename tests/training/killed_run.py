@@ -92,12 +92,12 @@ moments = {
     "middle of a step": (4, 1),
     "after a checkpoint": (6, 0),
     "last step": (11, 0),
-    "first checkpoint, weights": "step-00000003/model.safetensors",
-    "later checkpoint, optimizer": "step-00000009/optimizer.safetensors",
-    "last checkpoint, state": "step-00000012/state.json",
+    "first checkpoint, weights": "step-00000003.part/model.safetensors",
+    "later checkpoint, optimizer": "step-00000009.part/optimizer.safetensors",
+    "last checkpoint, state": "step-00000012.part/state.json",
     "memory, middle of a step": (7, 1),
-    "memory checkpoint, source": "step-00000006/source-00000.safetensors",
-    "memory checkpoint, average": "step-00000009/average.safetensors",
+    "memory checkpoint, source": "step-00000006.part/source-00000.safetensors",
+    "memory checkpoint, average": "step-00000009.part/average.safetensors",
 }
 checkpoint.write = dying_write
 for number, (name, when) in enumerate(moments.items()):
@@ -105,10 +105,10 @@ for number, (name, when) in enumerate(moments.items()):
     WHEN, memory = when, name.startswith("memory")
     status = os.waitpid(in_fork(run, out, False, memory), 0)[1]
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, name
-    half = [path.name for path in (out / "checkpoints").glob(".partial*")]
+    half = [path.name for path in (out / "checkpoints").glob(".*.part")]
     WHEN = None
     assert os.waitpid(in_fork(run, out, True, memory), 0)[1] == 0, name
-    clean = not list((out / "checkpoints").glob(".partial*"))
+    clean = not list((out / "checkpoints").glob(".*.part"))
     report[name] = outcome(out) | {"half_written": half, "clean": clean}
 
 # And from outside, at moments nobody chose, again and again until the run gets through.

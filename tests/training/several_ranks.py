@@ -249,7 +249,7 @@ moved = {"name": "moved-muon", "model": "grouped", "optimizer": "muon"}
 folder = base / "moved-muon" / "checkpoints"
 forked(2, job(**moved, parallel="fsdp", die=(4, 1)), may_die=True)
 tell("moved", sorted(path.name for path in folder.iterdir()))
-forked(4, job(**moved, parallel="tensor", resume=True, die="step-00000006"), may_die=True)
+forked(4, job(**moved, parallel="tensor", resume=True, die="step-00000006.part"), may_die=True)
 tell("moved", sorted(path.name for path in folder.iterdir()))
 forked(1, job(**moved, resume=True, die=(6, 0)), may_die=True)
 forked(2, job(**moved, parallel="tensor", resume=True))
