@@ -147,6 +147,16 @@ loss.mistake(
     "This is the share of tokens that are not the likeliest: the price of a token is −ln p.",
     lambda logits, ids: (logits[:, :-1].argmax(-1) != ids[:, 1:]).to(logits.dtype).mean(),
 )
+loss.mistake(
+    "The sum is divided by the number of positions of one text: divide by the number of predictions in all texts.",
+    lambda logits, ids: surprise(logits[:, :-1], ids[:, 1:], reduction="sum") / ids.shape[1],
+)
+loss.mistake(
+    "This is the mean squared error of the probabilities: the price of a token is −ln p.",
+    lambda logits, ids: (
+        (logits[:, :-1].softmax(-1) - F.one_hot(ids[:, 1:], logits.shape[-1]).to(logits.dtype)).square().mean()
+    ),
+)
 
 # flops: the work of one token in a forward pass
 
@@ -251,6 +261,10 @@ flops.mistake(
 flops.mistake(
     "Attention's products are left out, and the table of positions is counted: it is a lookup.",
     lambda v, t, c, n, f: work(v, t, c, n, f, products=0) + 2 * t * c,
+)
+flops.mistake(
+    "Only the keys that the causal mask leaves are counted, half of them on average: the masked half counts too.",
+    lambda v, t, c, n, f: work(v, t, c, n, f, products=1) + 2 * n * c,
 )
 
 # top_p: probabilities, mass -> the fewest likely tokens that reach it, made to sum to 1
@@ -385,6 +399,12 @@ top_p.mistake(
 top_p.mistake(
     "The softmax at the end also gives the dropped tokens a share, e⁰: divide by the sum.",
     lambda p, mass: smallest_set(p, mass).softmax(-1),
+)
+top_p.mistake(
+    "At least two tokens are kept: one is enough where it reaches the mass alone.",
+    lambda p, mass: renormalised(
+        kept(p, lambda ordered, total: (total - ordered < mass) | (torch.arange(p.shape[-1]) < 2))
+    ),
 )
 
 # temperature: logits, temperature -> how the entropy answers to the temperature

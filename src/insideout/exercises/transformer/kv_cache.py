@@ -305,6 +305,10 @@ outcome.mistake(
     "with q and add up first.",
     lambda p, q, r: torch.minimum(p, q) + (1 - (p / q).clamp(max=1)) * r,
 )
+outcome.mistake(
+    "The refusals are replaced by what is left of p, and that does not sum to 1: here they are replaced from r.",
+    lambda p, q, r: torch.minimum(p, q) + (1 - torch.minimum(p, q).sum()) * (p - q).clamp(min=0),
+)
 
 
 # tokens: expected tokens for one call of the target, if each draft is kept with the same probability
@@ -387,4 +391,8 @@ tokens.mistake(
 tokens.mistake(
     "After i kept drafts the target adds a token of its own: i + 1 come out, and n_draft + 1 where all are kept.",
     lambda acceptance, n_draft: sum(i * acceptance**i * (1 - acceptance) for i in range(n_draft + 1)),
+)
+tokens.mistake(
+    "The first token is counted as if it might be refused: a call gives one in any case.",
+    lambda acceptance, n_draft: acceptance * tokens_a_call(acceptance, n_draft),
 )

@@ -86,6 +86,10 @@ accumulate.mistake("Only the longest part is used.", lambda g, n: g[n.argmax()])
 accumulate.mistake(
     "The sum runs over the parameters: add up the parts, `sum(dim=0)`.", lambda g, n: (g * n[:, None]).sum(1) / n.sum()
 )
+accumulate.mistake(
+    "Each part has the share of all others: its own share of the tokens is its weight.",
+    lambda g, n: (g * (1 - n / n.sum())[:, None]).sum(dim=0),
+)
 
 # learning_rate: a straight climb, then half a cosine, as a list with one rate a step
 
@@ -335,4 +339,8 @@ muon.mistake(
 muon.mistake(
     "The singular values are divided by their mean, and stay uneven: each must become 1.",
     against(lambda g: g / parts_of(g)[1].mean()),
+)
+muon.mistake(
+    "The singular values are squared: each must become 1.",
+    against(lambda g: (parts_of(g)[0] * parts_of(g)[1].square()) @ parts_of(g)[2]),
 )
