@@ -139,7 +139,8 @@ class LoRALinear(nn.Module):
 def add_adapter(model: GPT, config: LoRAConfig, name: str = "default", seed: int = 0) -> None:
     """Put an adapter beside every linear layer that the config names, freeze all else, and use it alone.
 
-    Raises BadInput for a name that is taken or no name, a pattern that fits no layer, a rank that is too high.
+    Raises BadInput for a name that is taken or no name, a pattern that fits no layer, a rank that is too high, and for
+    a head that shares its matrix with the embedding.
     """
     if not re.fullmatch(r"[A-Za-z]\w*", name) or hasattr(nn.ModuleDict, name) or name in adapters(model):
         raise BadInput(f"The adapter's name is {name!r}: choose another, of letters, digits and _, that is not taken.")
@@ -155,6 +156,10 @@ def add_adapter(model: GPT, config: LoRAConfig, name: str = "default", seed: int
     if missed := [pattern for pattern in config.targets if pattern not in used]:
         raise BadInput(
             f"No linear layer fits {missed[0]!r}: there are {', '.join(kinds(model))}, in each of the blocks."
+        )
+    if "head" in chosen and model.config.tie_embeddings:
+        raise BadInput(
+            "The head's matrix is the embedding's too, so that an adapter of it could not be merged: leave the head out."
         )
     generator = torch.Generator().manual_seed(seed)
     made = {
@@ -185,8 +190,8 @@ def use(model: nn.Module, *names: str) -> None:
 
 
 def adapters(model: nn.Module) -> list[str]:
-    """The names of a model's adapters."""
-    return list(dict.fromkeys(name for layer in adapted(model).values() for name in layer.adapters))
+    """The names of a model's adapters, in the order of the alphabet."""
+    return sorted({name for layer in adapted(model).values() for name in layer.adapters})
 
 
 @contextlib.contextmanager
@@ -253,10 +258,8 @@ def layers(model: GPT) -> dict[str, dict[str, Rows]]:
     wrapped, found = adapted(model), {}
     config, joined = model.config, is_gpt2(model)
     for name, module in model.named_modules():
-        if (
-            not isinstance(module, nn.Linear | LoRALinear)
-            or (name.removesuffix(".base") in wrapped
-            and name not in wrapped)
+        if not isinstance(module, nn.Linear | LoRALinear) or (
+            name.removesuffix(".base") in wrapped and name not in wrapped
         ):
             continue
         if name.endswith("attention.query_key_value") and not joined:

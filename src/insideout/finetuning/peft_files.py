@@ -75,8 +75,8 @@ def load_adapter(model: GPT, folder: str | Path, name: str = "default") -> None:
     folder = Path(folder)
     about = read_json(folder / CONFIG)
     if about.get("peft_type") != "LORA" or about.get("bias", "none") != "none":
-        raise BadInput(f"{folder} holds an adapter of {about.get('peft_type')!r}, bias {about.get('bias')!r}: only LoRA "
-                       "without biases is read.")  # fmt: skip
+        kind = f"{about.get('peft_type')!r} with bias {about.get('bias')!r}"
+        raise BadInput(f"{folder} holds an adapter of the kind {kind}: only LoRA without biases is read.")
     if strange := [setting for setting in REFUSED if about.get(setting)]:
         raise BadInput(f"{folder} sets {strange[0]} to {about[strange[0]]!r}, which is not supported.")
     if (folder / BASE).exists() and read_json(folder / BASE).get("base") != base_fingerprint(model):
@@ -104,11 +104,12 @@ def load_adapter(model: GPT, folder: str | Path, name: str = "default") -> None:
     add_adapter(model, config, name)
     with torch.no_grad():
         for module, layer in adapted(model).items():
-            adapter = layer.adapters[name] if name in layer.adapters else None
-            for part in adapter.parts if isinstance(adapter, Adapter) else ():
+            if name in layer.adapters:
+                adapter = layer.adapters[name]
                 assert isinstance(adapter, Adapter)
-                adapter.A[part].copy_(found[address(module, part)]["A"])
-                adapter.B[part].copy_(found[address(module, part)]["B"])
+                for part in adapter.parts:
+                    adapter.A[part].copy_(found[address(module, part)]["A"])
+                    adapter.B[part].copy_(found[address(module, part)]["B"])
 
 
 def check_shapes(model: GPT, folder: Path, found: dict[str, dict[str, Tensor]], rank: int) -> None:
@@ -122,8 +123,8 @@ def check_shapes(model: GPT, folder: Path, found: dict[str, dict[str, Tensor]], 
         shapes = tuple(tuple(pair[kind].shape) if kind in pair else None for kind in "AB")
         if shapes != sizes[part]:
             raise BadInput(
-                f"The adapter in {folder} has A and B of shapes {shapes} for {part}, which takes {sizes[part]}: it is for "
-                "another model, or damaged."
+                f"The adapter in {folder} has A and B of shapes {shapes} for {part}, which takes {sizes[part]}: it is "
+                "for another model, or damaged."
             )
     if not found:
         raise BadInput(f"{folder / WEIGHTS} holds no adapter.")
@@ -136,7 +137,10 @@ def base_width(model: GPT, module: str) -> int:
 
 
 def their_names(model: GPT) -> dict[str, str]:
-    """Our parts' addresses, and the names of their layers in `transformers`. Raises BadInput for another architecture."""
+    """Our parts' addresses, and the names of their layers in `transformers`.
+
+    Raises BadInput for an architecture that is none of theirs.
+    """
     family = family_of(model.config)
     with torch.device("meta"):
         plain = GPT(model.config)
