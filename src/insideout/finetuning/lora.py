@@ -76,14 +76,14 @@ class Adapter(nn.Module):
         """A is uniform within ±1/√in, so that x Aᵀ is about as large as x; B is 0, so that nothing changes yet."""
         super().__init__()
         self.parts, self.config, self.n_rows = dict(parts), config, linear.out_features
-        like, width = {"device": linear.weight.device, "dtype": linear.weight.dtype}, linear.in_features
+        width = linear.in_features
         self.A, self.B = nn.ParameterDict(), nn.ParameterDict()
         for part, (_, n_rows) in self.parts.items():
             if config.rank > min(width, n_rows):
                 raise BadInput(f"The rank is {config.rank}, more than the {n_rows} × {width} matrix itself can have.")
             uniform = torch.rand(config.rank, width, generator=generator) * 2 - 1
-            self.A[part] = nn.Parameter((uniform / math.sqrt(width)).to(**like))
-            self.B[part] = nn.Parameter(torch.zeros(n_rows, config.rank, **like))
+            self.A[part] = nn.Parameter((uniform / math.sqrt(width)).to(linear.weight))
+            self.B[part] = nn.Parameter(linear.weight.new_zeros(n_rows, config.rank))
 
     def forward(self, x: Float[Tensor, "*B in_features"]) -> Float[Tensor, "*B out_features"]:
         x = F.dropout(x, self.config.dropout, self.training)
@@ -121,13 +121,19 @@ class LoRALinear(nn.Module):
         y = self.base(x)
         for name in () if self.merged else self.active:
             if name in self.adapters:
-                y = y + self.adapters[name](x)
+                y = y + self.adapter(name)(x)
         return y
+
+    def adapter(self, name: str) -> Adapter:
+        """The adapter of that name."""
+        found = self.adapters[name]
+        assert isinstance(found, Adapter)
+        return found
 
     @property
     def weight(self) -> Tensor:
         """What x is multiplied by: the base's matrix and what the active adapters add."""
-        deltas = [each.delta() for name, each in self.adapters.items() if name in self.active and not self.merged]
+        deltas = [self.adapter(name).delta() for name in self.active if name in self.adapters and not self.merged]
         return sum(deltas, start=self.base.weight)
 
     @property
@@ -159,7 +165,7 @@ def add_adapter(model: GPT, config: LoRAConfig, name: str = "default", seed: int
         )
     if "head" in chosen and model.config.tie_embeddings:
         raise BadInput(
-            "The head's matrix is the embedding's too, so that an adapter of it could not be merged: leave the head out."
+            "The head's matrix is the embedding's too, so that an adapter of it could not be merged: leave it out."
         )
     generator = torch.Generator().manual_seed(seed)
     made = {
@@ -226,8 +232,7 @@ def unmerge(model: nn.Module) -> None:
     """Subtract again what was merged; equal to what was before up to rounding."""
     for layer in adapted(model).values():
         for name in layer.merged:
-            delta = layer.adapters[name].delta()
-            layer.base.weight.sub_(delta)
+            layer.base.weight.sub_(layer.adapter(name).delta())
         layer.merged = ()
 
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from insideout.errors import BadInput, first_line
-from insideout.finetuning.lora import Adapter, LoRAConfig, adapted, adapters, add_adapter, address, layers
+from insideout.finetuning.lora import LoRAConfig, adapted, adapters, add_adapter, address, base_of, layers
 from insideout.training.weights import fingerprint
 from insideout.transformer.exchange.families import PREFIX, family_of, places
 from insideout.transformer.exchange.hub import new_folder
@@ -45,8 +45,7 @@ def save_adapter(model: GPT, folder: str | Path, name: str = "default", base: st
     for module, layer in adapted(model).items():
         if name not in layer.adapters:
             continue
-        adapter = layer.adapters[name]
-        assert isinstance(adapter, Adapter)
+        adapter = layer.adapter(name)
         config = adapter.config
         for part in adapter.parts:
             target = theirs[address(module, part)]
@@ -105,8 +104,7 @@ def load_adapter(model: GPT, folder: str | Path, name: str = "default") -> None:
     with torch.no_grad():
         for module, layer in adapted(model).items():
             if name in layer.adapters:
-                adapter = layer.adapters[name]
-                assert isinstance(adapter, Adapter)
+                adapter = layer.adapter(name)
                 for part in adapter.parts:
                     adapter.A[part].copy_(found[address(module, part)]["A"])
                     adapter.B[part].copy_(found[address(module, part)]["B"])
@@ -132,8 +130,7 @@ def check_shapes(model: GPT, folder: Path, found: dict[str, dict[str, Tensor]], 
 
 def base_width(model: GPT, module: str) -> int:
     """How many numbers a layer reads."""
-    layer = model.get_submodule(module)
-    return int((layer.base if module in adapted(model) else layer).in_features)  # type: ignore[union-attr]
+    return base_of(model.get_submodule(module)).in_features
 
 
 def their_names(model: GPT) -> dict[str, str]:
