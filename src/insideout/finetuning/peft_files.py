@@ -21,7 +21,7 @@ from torch import Tensor
 from insideout.errors import BadInput, first_line
 from insideout.finetuning.lora import LoRAConfig, adapted, adapters, add_adapter, address, base_of, layers
 from insideout.training.weights import fingerprint
-from insideout.transformer.exchange.families import PREFIX, family_of, places
+from insideout.transformer.exchange.families import PREFIX, family_of, weight_map
 from insideout.transformer.exchange.hub import new_folder
 from insideout.transformer.model import GPT
 
@@ -142,7 +142,7 @@ def their_names(model: GPT) -> dict[str, str]:
     with torch.device("meta"):
         plain = GPT(model.config)
     named: dict[str, str] = {}
-    where = places(plain, family)
+    where = weight_map(plain, family)
     for module, parts in layers(model).items():
         stored = where.get(f"{module}.weight", {"lm_head.weight": ()})
         for part, name in zip(parts, stored, strict=True):
