@@ -80,12 +80,13 @@ def test_chapters_come_in_the_books_order():
     assert topics().index("gradients.an_autograd_engine") + 1 == topics().index("transformer.introduction")
 
 
-def test_the_gradient_reference_agrees_with_autograd():
-    scores = torch.randn(2, 5, 7, dtype=torch.float64, requires_grad=True)
-    g = torch.randn(2, 5, 7, dtype=torch.float64)
-    p = scores.softmax(-1)
-    p.backward(g)
-    torch.testing.assert_close(find("transformer.attention.gradient").reference(p.detach(), g), scores.grad)
+def test_attention_over_two_pieces_is_attention_over_both():
+    scores, v = torch.randn(2, 3, 4, 7, dtype=torch.float64), torch.randn(2, 3, 7, 5, dtype=torch.float64)
+    pieces = []
+    for part in (slice(0, 3), slice(3, 7)):
+        s = scores[..., part]
+        pieces += [s.softmax(-1) @ v[..., part, :], s.logsumexp(-1)]
+    torch.testing.assert_close(find("transformer.attention.pieces").reference(*pieces), scores.softmax(-1) @ v)
 
 
 def python(code):
