@@ -290,11 +290,8 @@ def divisors(n: int) -> list[int]:
     return [each for each in range(1, n + 1) if n % each == 0]
 
 
-def most_heads(
-    layers: int, texts: int, n_heads: int, positions: int, d_head: int, size: int, budget: int, per_head: int = 2
-) -> int:
-    """Per head 2: keys and values."""
-    one = per_head * layers * texts * positions * d_head * size
+def most_heads(layers: int, texts: int, n_heads: int, positions: int, d_head: int, size: int, budget: int) -> int:
+    one = 2 * layers * texts * positions * d_head * size
     return max((each for each in divisors(n_heads) if each * one <= budget), default=0)
 
 
@@ -306,8 +303,14 @@ sharing = Exercise(
     ],
     section="What it costs",
 )  # fmt: skip
-sharing.mistake("Only the keys, or only the values, are counted: both are kept.", lambda *sizes: most_heads(*sizes, 1))
-sharing.mistake("Keys, values and queries are counted: queries are not kept.", lambda *sizes: most_heads(*sizes, 3))
+sharing.mistake(
+    "Only the keys, or only the values, are counted: both are kept.",
+    lambda layers, texts, h, t, d, size, budget: most_heads(layers, texts, h, t, d, size, 2 * budget),
+)
+sharing.mistake(
+    "Keys, values and queries are counted: queries are not kept.",
+    lambda layers, texts, h, t, d, size, budget: most_heads(layers, texts, h, t, d, size, 2 * budget // 3),
+)
 sharing.mistake(
     "The layers are missing: each has keys and values of its own.",
     lambda layers, texts, h, t, d, size, budget: most_heads(1, texts, h, t, d, size, budget),
@@ -338,7 +341,7 @@ sharing.mistake(
 )
 sharing.mistake(
     "A cache that takes the budget exactly is refused: it fits. Ask `<=`, not `<`.",
-    lambda *sizes: most_heads(*sizes[:-1], sizes[-1] - 1),
+    lambda layers, texts, h, t, d, size, budget: most_heads(layers, texts, h, t, d, size, budget - 1),
 )
 sharing.mistake(
     "Only powers of two are tried: any divisor of n_heads will do.",

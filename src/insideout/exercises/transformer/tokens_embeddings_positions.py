@@ -268,11 +268,12 @@ rotate.mistake(
     lambda x, base: turn(x, angles(x, base), sign=-1.0),
 )
 rotate.mistake(
-    "Positions are counted from 1: the first is 0 and does not turn.", lambda x, base: turn(x, angles(x, base, first=1))
+    "Positions are counted from 1: the first is 0 and does not turn.",
+    lambda x, base: turn(x, angles(x, base, first=1.0)),
 )
 rotate.mistake(
     "Pairs are counted from 1: the first has i = 0, and turns by one radian a position.",
-    lambda x, base: turn(x, angles(x, base, pair=1)),
+    lambda x, base: turn(x, angles(x, base, pair=1.0)),
 )
 rotate.mistake(
     "The power is −i/D: it is −2i/D, so that the slowest pair is nearly base times slower.",
@@ -292,7 +293,7 @@ rotate.mistake(
 rotate.mistake("The base is 10,000, whatever is given.", lambda x, base: rotated(x, 10_000.0))
 rotate.mistake(
     "The angle is the speed alone: multiply it by the position.",
-    lambda x, base: turn(x, angles(x, base, first=1)[:1].expand(x.shape[-2], -1)),
+    lambda x, base: turn(x, angles(x, base, first=1.0)[:1].expand(x.shape[-2], -1)),
 )
 rotate.mistake("A minus sign is missing: this is no rotation, and lengths change.", without_minus)
 rotate.mistake("The turned first half is used for the second: take both from the old values.", written_over)
