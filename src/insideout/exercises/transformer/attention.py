@@ -290,6 +290,40 @@ pieces.mistake(
     "The softmax of the two logarithms is in base 2: the scores went into e^score.",
     lambda z1, l1, z2, l2: together(z1, l1 * 0.6931471805599453, z2, l2 * 0.6931471805599453),
 )
+pieces.mistake(
+    "The pieces are laid one behind the other: every query reads one mean, of the same shape as before.",
+    lambda z1, l1, z2, l2: torch.cat([z1, z2], dim=-2),
+)
+pieces.mistake(
+    "The pieces are laid side by side: every query reads one mean, of the same shape as before.",
+    lambda z1, l1, z2, l2: torch.cat([z1, z2], dim=-1),
+)
+pieces.mistake(
+    "The weight depends on l1 alone: it is e^l1 / (e^l1 + e^l2).",
+    lambda z1, l1, z2, l2: together(z1, l1, z2, torch.zeros_like(l2)),
+)
+pieces.mistake(
+    "The weights are logarithms, l − log(e^l1 + e^l2): take their exponentials.",
+    lambda z1, l1, z2, l2: (
+        (l1 - torch.logaddexp(l1, l2))[..., None] * z1 + (l2 - torch.logaddexp(l1, l2))[..., None] * z2
+    ),
+)
+pieces.mistake(
+    "The pieces are weighted by e^l1 and e^l2, and not divided by the sum of both.",
+    lambda z1, l1, z2, l2: l1.exp()[..., None] * z1 + l2.exp()[..., None] * z2,
+)
+pieces.mistake(
+    "This is the new logarithm, log(e^l1 + e^l2): asked for is what is read.",
+    lambda z1, l1, z2, l2: torch.logaddexp(l1, l2),
+)
+pieces.mistake(
+    "The logarithms are divided by √D: the scores were divided already.",
+    lambda z1, l1, z2, l2: together(z1, l1 / z1.shape[-1] ** 0.5, z2, l2 / z1.shape[-1] ** 0.5),
+)
+pieces.mistake(
+    "All queries have the same weight, from the means of l1 and l2: each has its own.",
+    lambda z1, l1, z2, l2: together(z1, l1.mean().expand(l1.shape), z2, l2.mean().expand(l2.shape)),
+)
 pieces.mistake("Only the first piece is returned.", lambda z1, l1, z2, l2: z1)
 pieces.mistake("Only the second piece is returned.", lambda z1, l1, z2, l2: z2)
 

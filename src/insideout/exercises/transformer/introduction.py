@@ -58,6 +58,10 @@ attention.mistake(
     "The output matrix is missing: what the heads found is brought back to d_model.",
     lambda c, h, g, d: c * (h + 2 * g) * d,
 )
+attention.mistake(
+    "The output matrix is counted as n_heads by d_model: each head brings d_head numbers.",
+    lambda c, h, g, d: c * (h + 2 * g) * d + h * c,
+)
 attention.mistake("Keys and values are two matrices, not one.", lambda c, h, g, d: c * (2 * h + g) * d)
 attention.mistake(
     "The output matrix is counted as d_model by d_model: it turns n_heads times d_head numbers into d_model.",
