@@ -85,7 +85,7 @@ class Exercise:
 
     id: str
     """`part.slug.name`; the part's module of that slug holds it, and its chapter."""
-    stars: int = field(default=0, kw_only=True)
+    stars: int = field(kw_only=True)
     """How hard, 1 to 3."""
     minutes: int = field(kw_only=True)
     """How long a reader may expect to need."""
@@ -107,11 +107,8 @@ class Exercise:
     section: str = field(default="", kw_only=True)
     """The heading in the chapter where this is explained."""
     mistakes: list[Mistake] = field(default_factory=list, kw_only=True)
-    difficulty: int = field(default=0, kw_only=True, repr=False)  # the old form, until part 2's modules are converted
-    hints: Sequence[str] = field(default=(), kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        self.stars = self.stars or self.difficulty
         self.tolerance = float(self.tolerance)
 
     def mistake(self, diagnosis: str, function: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -266,8 +263,7 @@ def exercises_of(topic: str) -> list[Exercise]:
         if error.name and error.name.startswith("insideout"):
             raise
         return []
-    old: list[Exercise] = getattr(module, "exercises", [])  # the old form, until part 2's modules are converted
-    return old or [each for each in vars(module).values() if isinstance(each, Exercise) and each.topic == topic]
+    return [each for each in vars(module).values() if isinstance(each, Exercise) and each.topic == topic]
 
 
 def all_exercises() -> list[Exercise]:

@@ -136,7 +136,7 @@ class Numbers:
             known = (("bool", TRUTHS), ("complex", COMPLEX), ("float", FLOATING))
             family = next((name for part, name in known if part in kind), WHOLE)
             shape = tuple(x.shape)
-            return cls(shape, family, flat(as_list(x), shape), plain=False, short=is_short(x))
+            return cls(shape, family, as_list(x.reshape(-1)), plain=False, short=is_short(x))
         if type(x) is list and x and set(map(type, x)) == {list} and len(set(map(len, x))) == 1:
             values = [number for row in x for number in row]
             if set(map(type, values)) == {float}:  # by far the most frequent
