@@ -180,6 +180,10 @@ def over_positions(scores: Tensor, k: int) -> Tensor:
     return p / p.sum(dim=-1, keepdim=True)
 
 
+def by_sum(numbers: Tensor) -> Tensor:
+    return numbers / numbers.sum(dim=-1, keepdim=True)
+
+
 def threshold_of_all(scores: Tensor, k: int) -> Tensor:
     """One threshold for all positions: the k-th largest score of the first."""
     return scores.masked_fill(scores < scores[:1].topk(k).values[:, -1:], float("-inf")).softmax(dim=-1)
@@ -204,6 +208,27 @@ gates.mistake(
 )
 gates.mistake("The experts with the smallest scores are chosen.", lambda scores, k: shared_out(scores, k, False))
 gates.mistake("Only one expert is chosen: take the k best.", lambda scores, k: shared_out(scores, 1))
+gates.mistake("Two experts are chosen, whatever k is.", lambda scores, k: shared_out(scores, 2))
+gates.mistake(
+    "The gates are sigmoids of the chosen scores: here they share 1 among them, by a softmax.",
+    lambda scores, k: scores.sigmoid() * chosen(scores, k),
+)
+gates.mistake(
+    "The gates are sigmoids of the chosen scores, divided by their sum: here a softmax is asked for.",
+    lambda scores, k: by_sum(scores.sigmoid() * chosen(scores, k)),
+)
+gates.mistake(
+    "The chosen probabilities are divided by the root of the sum of their squares: divide by their sum.",
+    lambda scores, k: F.normalize(scores.softmax(dim=-1) * chosen(scores, k), dim=-1),
+)
+gates.mistake(
+    "These are the logarithms of the gates: `softmax`, not `log_softmax`.",
+    lambda scores, k: shared_out(scores, k).log(),
+)
+gates.mistake(
+    "A second softmax is taken over the probabilities of the chosen and the zeros of the others: one is enough.",
+    lambda scores, k: (scores.softmax(dim=-1) * chosen(scores, k)).softmax(dim=-1),
+)
 gates.mistake("One expert too few is chosen: take the k best.", lambda scores, k: shared_out(scores, k - 1))
 gates.mistake(
     "One expert too many is chosen: take the k best.", lambda scores, k: shared_out(scores, min(k + 1, len(scores[0])))
@@ -222,7 +247,7 @@ gates.mistake(
 )
 gates.mistake(
     "The chosen experts have equal gates: how well each one fits is lost, and the router learns nothing.",
-    lambda scores, k: chosen(scores, k) / k,
+    lambda scores, k: chosen(scores, k).to(scores) / k,
 )
 gates.mistake("These are ones for the chosen experts: they must be weighed.", lambda scores, k: chosen(scores, k) * 1.0)
 gates.mistake(

@@ -170,6 +170,18 @@ merge.mistake(
     "The heads are averaged. They write into different columns, and the output projection adds.",
     lambda z: z.mean(dim=1),
 )
+merge.mistake("Only the first head is there.", lambda z: z[:, 0])
+merge.mistake(
+    "The positions stand in one row too: (B, T H D). Each keeps a row.", lambda z: z.transpose(1, 2).flatten(1)
+)
+merge.mistake(
+    "Texts and positions are joined, and the heads are not: (B T, H, D).", lambda z: z.transpose(1, 2).flatten(0, 1)
+)
+merge.mistake("Texts and heads are joined: (H B, T, D).", lambda z: z.transpose(0, 1).flatten(0, 1))
+merge.mistake(
+    "H and D have changed places before the reshape: heads first, and then their D numbers.",
+    lambda z: z.transpose(1, 3).reshape(z.shape[0], z.shape[2], -1),
+)
 merge.mistake("The heads are not flattened yet: (B, T, H, D).", lambda z: z.transpose(1, 2))
 merge.mistake("The heads stand below each other: (B, H T, D). They belong side by side.", lambda z: z.flatten(1, 2))
 merge.mistake("The heads stand side by side in reverse order.", lambda z: side_by_side(z.flip(1)))
