@@ -1225,3 +1225,121 @@ ANSWERS["transformer.scaling_laws.optimal"] = {
         lambda law, c: (best(law, c)[0] * 1.01, best(law, c)[1] / 1.01),
     ],
 }
+
+# memory and speed
+
+
+def pk(L, P, n, kept, C, again, stays=12, a=4, g=4, combine=max, activations=None):
+    if activations is None:
+        held = L * C + kept if again else L * kept
+    else:
+        held = activations(L, kept, C, again)
+    return stays * L * P + combine(a * held * n, g * L * P)
+
+
+ANSWERS["transformer.memory_and_speed.peak"] = {
+    RIGHT: [
+        pk,
+        lambda L, P, n, kept, C, again: 4 * (3 * L * P + max(L * P, n * (kept + (L * C if again else (L - 1) * kept)))),
+        lambda *x: np.int64(pk(*x)),
+        lambda *x: torch.tensor(float(pk(*x)), dtype=torch.float64),
+    ],
+    WRONG: [
+        lambda *x: pk(*x, combine=lambda a, b: a + b),
+        lambda *x: pk(*x, combine=min),
+        lambda *x: pk(*x, combine=lambda a, b: a),
+        lambda *x: pk(*x, combine=lambda a, b: b),
+        lambda *x: pk(*x, stays=4),
+        lambda *x: pk(*x, stays=8),
+        lambda *x: pk(*x, stays=16),
+        lambda *x: pk(*x, stays=0),
+        lambda *x: pk(*x, a=2),
+        lambda *x: pk(*x, stays=3, a=1, g=1),
+        lambda *x: pk(*x, stays=24, a=8, g=8),
+        lambda *x: pk(*x, activations=lambda L, kept, C, again: L * C if again else L * kept),
+        lambda *x: pk(*x, activations=lambda L, kept, C, again: L * kept),
+        lambda *x: pk(*x, activations=lambda L, kept, C, again: L * kept if again else L * C + kept),
+        lambda *x: pk(*x, activations=lambda L, kept, C, again: L * (C + kept) if again else L * kept),
+        lambda *x: pk(*x, activations=lambda L, kept, C, again: kept if again else L * kept),
+        lambda *x: pk(*x, activations=lambda L, kept, C, again: (L - 1) * C + kept if again else L * kept),
+        lambda L, P, n, kept, C, again: max(12 * L * P, 4 * n * (L * C + kept if again else L * kept), 4 * L * P),
+    ],
+}
+
+
+def bf(x, bits=7, rule=np.round, power=np.floor):
+    spacing = 2.0 ** (power(np.log2(np.abs(x.numpy()))) - bits)
+    return rule(x.numpy() / spacing) * spacing
+
+
+def by_frexp(x):
+    m, e = torch.frexp(x)
+    return torch.ldexp(torch.round(m * 256) / 256, e)
+
+
+ANSWERS["transformer.memory_and_speed.rounding"] = {
+    RIGHT: [
+        bf,
+        by_frexp,
+        lambda x: x.to(torch.bfloat16).to(torch.float64),
+        lambda x: x.bfloat16().float(),
+        lambda x: [math.copysign(float(torch.tensor(abs(n.item())).bfloat16()), n.item()) for n in x],
+    ],
+    WRONG: [
+        lambda x: bf(x, rule=np.trunc),
+        lambda x: bf(x, rule=np.floor),
+        lambda x: bf(x, rule=np.ceil),
+        lambda x: bf(x, bits=8),
+        lambda x: bf(x, bits=6),
+        lambda x: bf(x, bits=10),
+        lambda x: bf(x, bits=23),
+        lambda x: bf(x, power=np.round),
+        lambda x: bf(x, power=np.ceil),
+        lambda x: np.abs(bf(x)),
+        lambda x: torch.round(x * 128) / 128,
+        lambda x: torch.round(x, decimals=2),
+        lambda x: x.half().double(),
+        lambda x: x.float().double(),
+        lambda x: torch.round(x),
+        lambda x: 2.0 ** torch.round(torch.log2(x.abs())) * x.sign(),
+        lambda x: bf(x, rule=lambda y: np.floor(y + 0.5)) + x.numpy() * 0 + 2.0**-7,
+    ],
+}
+
+
+def hc(n, M, L, C, T, devices, most, share, price, six=6, twelve=12, seconds=3600):
+    hours = n * (six * M + twelve * L * T * C) / (devices * most * share) / seconds
+    return hours, hours * devices * price
+
+
+ANSWERS["transformer.memory_and_speed.plan"] = {
+    RIGHT: [
+        hc,
+        lambda *x: list(hc(*x)),
+        lambda *x: np.array(hc(*x)),
+        lambda n, M, L, C, T, d, p, u, c: (
+            6 * n * (M + 2 * L * T * C) / p / u / d / 3600,
+            6 * n * (M + 2 * L * T * C) / p / u / 3600 * c,
+        ),
+    ],
+    WRONG: [
+        lambda *x: hc(*x, six=2),
+        lambda *x: hc(*x, six=2, twelve=4),
+        lambda *x: hc(*x, six=4),
+        lambda *x: hc(*x, twelve=6),
+        lambda *x: hc(*x, twelve=0),
+        lambda *x: hc(*x, twelve=4),
+        lambda *x: hc(*x, seconds=1),
+        lambda *x: hc(*x, seconds=60),
+        lambda *x: hc(*x, seconds=86400),
+        lambda *x: hc(*x[:5], 1, *x[6:]),
+        lambda *x: hc(*x[:7], 1.0, *x[8:]),
+        lambda *x: hc(*x[:7], 1 - x[7], *x[8:]),
+        lambda *x: hc(*x)[::-1],
+        lambda *x: (hc(*x)[0], hc(*x)[0] * x[8]),
+        lambda *x: (hc(*x)[0] * x[5], hc(*x)[1]),
+        lambda *x: hc(*x)[0],
+        lambda *x: (hc(*x)[0], hc(*x)[1] / x[7]),
+        lambda *x: hc(*x[:4], 1, *x[5:]),
+    ],
+}

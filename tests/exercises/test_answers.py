@@ -40,7 +40,5 @@ def test_wrong_answers_are_refused_and_most_are_named(id):
 
 
 def test_every_exercise_is_tried():
-    tried = {id.rpartition(".")[0] for id in ANSWERS}
-    assert len(tried) >= 24
-    assert set(ANSWERS) == {each.id for each in all_exercises() if each.topic in tried}
+    assert set(ANSWERS) == {each.id for each in all_exercises()}
     assert all(len(tried[RIGHT]) >= 4 and len(tried[WRONG]) >= 15 for tried in ANSWERS.values())
