@@ -1307,6 +1307,10 @@ ANSWERS["transformer.memory_and_speed.rounding"] = {
 }
 
 
+def with_another(x, i, value):
+    return [*x[:i], value, *x[i + 1 :]]
+
+
 def hc(n, M, L, C, T, devices, most, share, price, six=6, twelve=12, seconds=3600):
     hours = n * (six * M + twelve * L * T * C) / (devices * most * share) / seconds
     return hours, hours * devices * price
@@ -1332,14 +1336,14 @@ ANSWERS["transformer.memory_and_speed.plan"] = {
         lambda *x: hc(*x, seconds=1),
         lambda *x: hc(*x, seconds=60),
         lambda *x: hc(*x, seconds=86400),
-        lambda *x: hc(*x[:5], 1, *x[6:]),
-        lambda *x: hc(*x[:7], 1.0, *x[8:]),
-        lambda *x: hc(*x[:7], 1 - x[7], *x[8:]),
+        lambda *x: hc(*with_another(x, 5, 1)),
+        lambda *x: hc(*with_another(x, 7, 1.0)),
+        lambda *x: hc(*with_another(x, 7, 1 - x[7])),
         lambda *x: hc(*x)[::-1],
         lambda *x: (hc(*x)[0], hc(*x)[0] * x[8]),
         lambda *x: (hc(*x)[0] * x[5], hc(*x)[1]),
         lambda *x: hc(*x)[0],
         lambda *x: (hc(*x)[0], hc(*x)[1] / x[7]),
-        lambda *x: hc(*x[:4], 1, *x[5:]),
+        lambda *x: hc(*with_another(x, 4, 1)),
     ],
 }
