@@ -48,6 +48,8 @@ EARLIER_TOPICS = {
 MOVED = {
     "gradients.closing_the_loop.bound": "gradients.introduction.floor",
     "transformer.transformer_block.pre_norm": "gradients.residuals_and_layer_norm.block",
+    "transformer.attention.gradient": "gradients.backpropagation.softmax",
+    "transformer.multi_head_attention.cache_bytes": "transformer.kv_cache.memory",
 }
 """Exercises that stood twice, and what the same task is called where it stayed."""
 
