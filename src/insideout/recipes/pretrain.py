@@ -16,7 +16,7 @@ from insideout.errors import BadInput
 from insideout.files import cache_folder
 from insideout.machine import accelerator, choose_device, machine
 from insideout.recipes.job import Inputs, Job
-from insideout.recipes.runs import Run
+from insideout.recipes.runs import Run, companions_of
 from insideout.recipes.settings import first_difference
 from insideout.recipes.stage import Stage
 from insideout.recipes.texts import (
@@ -143,7 +143,10 @@ def make(config: PretrainConfig, inputs: Inputs, job: Job) -> None:
     job.tell(Note(f"Reading {', '.join(config.corpus)}"))
     corpus = load_corpus(config.corpus)
     if job.resume:
-        check_same(Run(job.folder), config, corpus)
+        before = Run(job.folder)
+        check_same(before, config, corpus)
+        if lost := before.lost():
+            job.tell(Note(f"{lost}: going on from there"))
     job.tell(Note(f"Learning the tokens of {corpus.n_bytes / 1e6:.1f} MB of text"))
     tokenizer = make_tokenizer(config.tokenizer, config.model.vocab_size, config.validation_fraction, corpus)
     model_config = dataclasses.replace(config.model, vocab_size=tokenizer.vocab_size)
@@ -190,6 +193,7 @@ def make(config: PretrainConfig, inputs: Inputs, job: Job) -> None:
     result = train(
         model, Objective(next_token_loss, METRICS), batch_at, config.train, out=job.folder, validate=validate,
         on_event=listen, resume=job.resume and (job.folder / "checkpoints").is_dir(), device=device,
+        companions=companions_of(model_config, tokenizer.fingerprint),
     )  # fmt: skip
     job.tell(Note("Measuring all of the held-out text"))
     model.eval()

@@ -95,24 +95,37 @@ class Run:
         from insideout.transformer.model import GPT
 
         newest = self.newest()
-        model = GPT(self.model_config())
-        checkpoint.load_model(model, checkpoint.load(newest).model)
+        found = checkpoint.load(newest)
+        config = self.model_config()
+        companions = companions_of(config, self.about["tokenizer_fingerprint"])
+        checkpoint.check_companions(newest, found.state, companions)
+        model = GPT(config)
+        checkpoint.load_model(model, found.model)
         return model.eval().to(device)
 
     def newest(self) -> Path:
         """The newest checkpoint. Raises BadInput where there is none, or a newer one is known to have been there."""
         from insideout.training import checkpoint
 
-        newest, result = checkpoint.latest(self.path), self._result()
+        newest = checkpoint.latest(self.path)
         if newest is None:
             raise BadInput(f"The run {self.path} has no checkpoint yet: let it train, or go on with it by --resume.")
-        step = int(newest.name.removeprefix("step-"))
-        if result is not None and result["step"] != step:
-            raise BadInput(
-                f"The run {self.path} ended at step {result['step']}, but its newest checkpoint is of step {step}: "
-                "restore the missing one, or go on from there by --resume."
-            )
+        if lost := self.lost():
+            raise BadInput(f"{lost}: restore the missing one, or go on from there by --resume.")
         return newest
+
+    def lost(self) -> str:
+        """In words, where a newer checkpoint than the newest is known to have been there; else nothing."""
+        from insideout.training import checkpoint
+
+        newest, result = checkpoint.latest(self.path), self._result()
+        step = int(newest.name.removeprefix("step-")) if newest else 0
+        if result is not None:
+            last = result["step"]
+        else:
+            every, made = self.config.train.checkpoint_every, [record["step"] for record in self.metrics()]
+            last = (made[-1] - 1) // every * every if made and every else 0  # a step is noted after those before it
+        return f"The run {self.path} was saved at step {last}, and its newest checkpoint is of {step}" * (step < last)
 
     def model_config(self) -> Any:
         """The model as it was built: with a tokenizer's own vocabulary size."""
@@ -181,6 +194,12 @@ class Run:
     def report(self) -> Path:
         """Where the report lies."""
         return self.path / "report.html"
+
+
+def companions_of(config: Any, tokenizer_fingerprint: str) -> dict[str, str]:
+    """What a model's weights are good for, by fingerprint."""
+    sizes = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    return {"tokenizer": tokenizer_fingerprint, "model": hashlib.sha256(sizes.encode()).hexdigest()}
 
 
 def read_begun(folder: Path, stage: str, kind: type[S]) -> tuple[S, Scale]:

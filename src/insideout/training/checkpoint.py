@@ -157,6 +157,14 @@ def check_base(folder: Path, state: Mapping[str, Any], base: Base) -> None:
         )
 
 
+def check_companions(folder: Path, state: Mapping[str, Any], companions: Mapping[str, str]) -> None:
+    """Were these weights trained for what they are to be used with (a tokenizer, an architecture), by fingerprint?"""
+    trained_for = state.get("companions")
+    for name, fingerprint in companions.items():
+        if isinstance(trained_for, dict) and trained_for.get(name, fingerprint) != fingerprint:
+            raise BadInput(f"{folder} was trained with another {name} than the run has now: restore the one it had.")
+
+
 def load_state(folder: Path) -> dict[str, Any]:
     """What a checkpoint says about its run; also that each file is there in its full length, where it lists them."""
     try:

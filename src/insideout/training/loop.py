@@ -58,13 +58,15 @@ def train(
     on_event: Callable[[Event], None] | None = None,
     resume: bool = False,
     device: str | torch.device = "cpu",
+    companions: Mapping[str, str] | None = None,
 ) -> TrainResult:
     """Update `model` in place, config.steps times; write out/metrics.jsonl and out/checkpoints.
 
     `objective` is a loss, or a loss with its metrics and checks (objective.py). `batches(step, micro_step)` gives a
     batch of tensors, steps counted from 0, or is a `Source`; under torchrun batches should differ by
     `distributed.data_rank(config.parallel)`. `validate(model)` gives the loss on held-out data, or several numbers by
-    name. `on_event` is told what happens (events.py), on the main process. Random numbers drawn elsewhere are not
+    name. `companions` are fingerprints of what the weights are good for (a tokenizer, …): a checkpoint with others is
+    refused. `on_event` is told what happens (events.py), on the main process. Random numbers drawn elsewhere are not
     disturbed. Raises Interrupted on Ctrl-C, and BadInput on a directory in use, a checkpoint that does not fit, a full
     disk, a loss that is not finite or not what a loss must be, and a check that fails.
     """
@@ -81,7 +83,7 @@ def train(
     model.to(device)
     join(model, config, device)
     average = EMA(model, config.ema_half_life) if config.ema_half_life else None
-    training = TrainState(model, Base(model), Optimizers(model, config), average, source)
+    training = TrainState(model, Base(model), Optimizers(model, config), average, source, companions or {})
     result, scale = TrainResult(), precision.LossScale("float32")
     saved = checkpoint.latest(out) if resume else None
     if saved is not None:

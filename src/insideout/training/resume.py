@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ class TrainState:
     optimizers: Optimizers
     average: EMA | None
     source: Source | None
+    companions: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints of what the weights are good for: a tokenizer, an architecture."""
 
 
 def save(out: Path, training: TrainState, result: TrainResult, config: TrainConfig, scale: precision.LossScale) -> None:
@@ -73,6 +75,7 @@ def save(out: Path, training: TrainState, result: TrainResult, config: TrainConf
         "loss_scale": {"value": scale.value, "good": scale.good},
         "base": training.base.unchanged(),
         "without_moments": training.optimizers.without_state(),
+        "companions": dict(training.companions),
     }
     checkpoint.save(
         checkpoint.folder_of(out, result.step), training.model, training.optimizers.tensors(), state,
@@ -93,6 +96,7 @@ def restore(saved: Path, training: TrainState, config: TrainConfig) -> tuple[Tra
     if result.step != int(saved.name.removeprefix("step-")):
         raise BadInput(f"{where} is of step {result.step}: it is another checkpoint's. Remove this folder.")
     check_settings(before, config, ranks, saved)
+    checkpoint.check_companions(saved, state, training.companions)
     checkpoint.check_base(saved, state, training.base)
     source = checkpoint.load_source(saved)
     if (source is None) != (training.source is None):
