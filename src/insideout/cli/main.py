@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TextIO
 
-from insideout.errors import BadInput
+from insideout.errors import BadInput, shortened
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if debug:
             raise
-        where = f" ({shortened(str(error.filename))})" if error.filename else ""
+        where = f" ({shortened(str(error.filename), 80)})" if error.filename else ""
         what = "The output could not be written: the disk is full" if error.errno == errno.ENOSPC else error.strerror
         code = complain(f"{what or error}{where}.", 1)
     except MemoryError:
@@ -113,11 +113,6 @@ def complain(words: str, code: int) -> int:
     with contextlib.suppress(OSError):
         print(f"insideout: {' '.join(words.split())}", file=sys.stderr, flush=True)
     return code
-
-
-def shortened(name: str) -> str:
-    """A file's name, not too long."""
-    return name if len(name) <= 80 else f"{name[:77]}…"
 
 
 PLAIN = {"✓": "+", "✗": "x", "○": "o", "●": "*", "★": "*", "☆": ".", "×": "x", "−": "-", "–": "-", "…": "...",

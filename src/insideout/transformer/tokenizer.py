@@ -117,8 +117,12 @@ class Tokenizer:
                 }
                 files.write_whole(config_beside(path), json.dumps(about, indent=2, ensure_ascii=False) + "\n")
             files.write_whole(path, self._fast.to_str(pretty=True))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"Could not write the tokenizer {path}: {_reason(error)}. Choose another folder.") from error
+        except OSError as error:
+            raise files.disk_trouble(error, path) from error
+        except ValueError as error:  # a null character
+            raise BadInput(
+                f"The tokenizer cannot be written to {str(path)!r} ({error}): choose another name."
+            ) from error
 
     @cached_property
     def _fast(self) -> tokenizers.Tokenizer:
