@@ -9,6 +9,7 @@ and a large h the noise. Order 4 allows a large h.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf, isfinite, isinf, isnan
 from sys import float_info
 
 from insideout.gradients.config import Config, Parameter
@@ -67,20 +68,31 @@ def resolution(loss: float, h: float = 1e-3) -> float:
 def relative_error(ours: Parameter, reference: Parameter, floor: float = 0.0) -> float:
     """Largest |ours − reference| over the largest |number| of either: one relative error for a whole parameter.
 
-    Where no number of either exceeds `floor` (what the reference can resolve) there is nothing to compare: 0.
-    Raises ValueError when the shapes differ.
+    Where no number of either exceeds `floor` (what the reference can resolve) there is nothing to compare: 0. Infinite
+    where one holds NaN, or an infinity that the other does not. Raises ValueError when the shapes differ.
     """
     pairs = list(_pairs(ours, reference))
-    largest = max(max(abs(a), abs(b)) for a, b in pairs)
-    if largest <= floor:
-        return 0.0
-    return max(abs(a - b) for a, b in pairs) / largest
+    difference = max(_difference(a, b) for a, b in pairs)
+    largest = max((abs(number) for pair in pairs for number in pair if isfinite(number)), default=0.0)
+    if isinf(difference) or largest <= floor:
+        return difference if isinf(difference) else 0.0
+    return difference / largest
 
 
 def relative_error_of_each(ours: Parameter, reference: Parameter, floor: float = 0.0) -> float:
-    """The largest relative error of any single number whose size exceeds `floor`; 0 if none does."""
-    errors = (abs(a - b) / max(abs(a), abs(b)) for a, b in _pairs(ours, reference) if max(abs(a), abs(b)) > floor)
+    """The largest relative error of any single number whose size exceeds `floor`; 0 if none does.
+
+    Infinite as `relative_error` is.
+    """
+    found = [(_difference(a, b), max(abs(a), abs(b))) for a, b in _pairs(ours, reference)]
+    errors = (inf if isinf(difference) else difference / size for difference, size in found if not size <= floor)
     return max(errors, default=0.0)
+
+
+def _difference(a: float, b: float) -> float:
+    """|a − b|, never NaN, which every comparison would let pass: infinite where either is NaN."""
+    gap = 0.0 if a == b else abs(a - b)
+    return inf if isnan(gap) else gap
 
 
 def _pairs(ours: Parameter, reference: Parameter) -> Iterator[tuple[float, float]]:

@@ -3,15 +3,16 @@
     dparent += dnode · ∂node/∂parent        over all nodes, in the reverse order of their creation
 
 Taught in book/1-understanding-gradients/12_an_autograd_engine.md. In the manner of Karpathy's micrograd (2020), whose
-nodes hold one number. A vector is a matrix of one row, a number a 1×1 matrix. Each operation writes its value and, as
-`pull`, how a gradient on the value becomes a gradient on each parent.
+nodes hold one number. A vector is a matrix of one row, a number a 1×1 matrix; plain numbers may stand beside nodes, as
+in 2 * a - 1. Each operation writes its value and, as `pull`, how a gradient on the value becomes a gradient on each
+parent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from math import erf, exp, log, pi, sqrt
+from math import erf, exp, log, pi, pow, sqrt
 from operator import add as plus
 from operator import mul
 
@@ -57,23 +58,51 @@ class Node:
             if node.pull is None or node.gradient is None:
                 continue
             for parent, part in zip(node.parents, node.pull(node.gradient), strict=True):
-                parent.gradient = part if parent.gradient is None else add(parent.gradient, part)  # += : used twice
+                if parent.gradient is None:
+                    parent.gradient = [list(row) for row in part]  # its own: both sides of a sum are sent the same
+                else:
+                    parent.gradient = add(parent.gradient, part)  # += : used twice
 
-    def __add__(self, other: Node) -> Node:
+    def __add__(self, other: Node | float) -> Node:
+        if isinstance(other, int | float):
+            return self.map(lambda x: x + other, lambda x, y: 1.0)
+        if not isinstance(other, Node):
+            return NotImplemented
         return Node(add(*_broadcast(self, other)), (self, other), lambda d: (_fold(d, self), _fold(d, other)))
 
     def __mul__(self, other: Node | float) -> Node:
-        if not isinstance(other, Node):
+        if isinstance(other, int | float):
             return self.map(lambda x: other * x, lambda x, y: other)
+        if not isinstance(other, Node):
+            return NotImplemented
         a, b = _broadcast(self, other)
         return Node(
             multiply(a, b), (self, other), lambda d: (_fold(multiply(d, b), self), _fold(multiply(d, a), other))
         )
 
-    def __sub__(self, other: Node) -> Node:
+    __radd__, __rmul__ = __add__, __mul__  # 2 * a, and the 0 that Python's sum begins with
+
+    def __neg__(self) -> Node:
+        return self * -1.0
+
+    def __sub__(self, other: Node | float) -> Node:
         return self + other * -1.0
 
+    def __rsub__(self, other: float) -> Node:
+        return -self + other
+
+    def __truediv__(self, other: Node | float) -> Node:
+        return self * other**-1.0
+
+    def __rtruediv__(self, other: float) -> Node:
+        return self**-1.0 * other
+
+    def __pow__(self, exponent: float) -> Node:
+        return self.power(exponent)
+
     def __matmul__(self, other: Node) -> Node:
+        if not isinstance(other, Node):
+            return NotImplemented
         a, b = self.value, other.value
         return Node(matmul(a, b), (self, other), lambda d: (matmul(d, transpose(b)), matmul(transpose(a), d)))
 
@@ -95,7 +124,10 @@ class Node:
         return self.map(lambda x: x if x > 0.0 else 0.0, lambda x, y: 1.0 if x > 0.0 else 0.0)
 
     def power(self, exponent: float) -> Node:
-        return self.map(lambda x: x**exponent, lambda x, y: exponent * x ** (exponent - 1.0))
+        """x^exponent of every number. Raises ValueError where that is no real number, such as a root of -1."""
+        if not isinstance(exponent, int | float):
+            raise TypeError(f"an exponent is a number, not {type(exponent).__name__}")
+        return self.map(lambda x: pow(x, exponent), lambda x, y: exponent * pow(x, exponent - 1.0) if exponent else 0.0)
 
     def gelu(self) -> Node:
         return self.map(

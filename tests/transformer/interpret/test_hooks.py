@@ -134,6 +134,27 @@ def test_edits_apply_in_order_and_the_outer_first():
     assert order == ["first", "second", "third", "second"]
 
 
+@pytest.mark.parametrize("variant", [VARIANTS[1], VARIANTS[2]], ids=str)
+def test_an_edit_in_place_is_worth_one_that_is_not(variant):
+    """At every place; what was recorded before, or earlier in the same pass, stays what it was."""
+    model = small(**variant)
+    plain = record(model, IDS, "*")
+    kept = {name: x.clone() for name, x in plain.items()}
+    for name in (each for each in hook_points(model) if "blocks.1." not in each):
+        with edit(model, {name: lambda x: x * 3}):
+            expected = record(model, IDS, "*")
+        with edit(model, {name: lambda x: x.mul_(3)}):
+            found = record(model, IDS, "*")
+        before = list(hook_points(model))[: list(hook_points(model)).index(name)]
+        assert all(torch.equal(found[each], expected[each]) for each in found), name
+        assert all(torch.equal(found[each], kept[each]) for each in before), name
+    assert all(torch.equal(plain[each], kept[each]) for each in plain)
+    seen = []
+    with edit(model, {"blocks.0": lambda x: seen.append(x) or x}), edit(model, {"blocks.0": lambda x: x.zero_()}):
+        record(model, IDS, "blocks.0")
+    torch.testing.assert_close(seen[0], kept["blocks.0"])
+
+
 def test_an_edit_reaches_generation_with_and_without_the_cache():
     model = small()
     plain = generate(model, IDS, 8, temperature=0.0)

@@ -29,7 +29,7 @@ def edit(model: GPT, changes: Mapping[str, Change]) -> Iterator[None]:
 
     `changes` maps names or globs to functions; the shapes are those that `hook_points(model)` tells. Where several
     edits meet in one point, they apply in the order given, an outer `with` before an inner one. With a KV cache there
-    are only the new positions, but all keys and values.
+    are only the new positions, but all keys and values. A function is given a copy, which it may change in place.
 
     For query, key, value, scores and pattern, the model computes attention by the readable formula, whose numbers
     differ from the fused ones by rounding. Raises BadInput for a name that does not exist, and for a function that
@@ -76,7 +76,7 @@ def run(model: GPT, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
 
 def _keep(held: dict[str, Tensor], name: str) -> Change:
     def keep(x: Tensor) -> Tensor:
-        held[name] = x
+        held[name] = x.clone()
         return x
 
     return keep
@@ -89,7 +89,7 @@ def _register(model: GPT, point: HookPoint, function: Change) -> Any:
     def change(x: Tensor) -> Tensor:
         if point.by_head:
             x = x.reshape(*x.shape[:2], model.config.n_heads, -1).transpose(1, 2)  # (B, T, H D) -> (B, H, T, D)
-        changed = function(x)
+        changed = function(x.clone())  # hook points share memory: what is changed in place would change others too
         if not isinstance(changed, Tensor):
             raise BadInput(
                 f"The edit of '{point.name}' returned {type(changed).__name__}: return the tensor to go on with."
