@@ -39,6 +39,14 @@ def memory() -> int | None:
         return None
 
 
+def told(variable: str) -> int:
+    """A whole number from the environment, such as torchrun's RANK; 0 where there is none. Else BadInput."""
+    value = os.environ.get(variable) or "0"
+    if not value.isdecimal():
+        raise BadInput(f"{variable} is {value!r}; it must be a whole number, as torchrun sets it: unset it otherwise.")
+    return int(value)
+
+
 def torch_version() -> str:
     """The installed torch, without importing it."""
     try:

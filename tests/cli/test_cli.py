@@ -187,3 +187,29 @@ def test_the_live_display_shows_the_numbers_and_the_sample():
     assert all(part in shown for part in ("5 of 10", "2.000", "2.500", "1.250", "900", "10 s", "The fox", "step 5"))
     assert "held-out loss" in shown and max(len(line) for line in shown.splitlines()) <= 80
     assert not any("━" in line and "step" in line for line in shown.splitlines())
+
+
+def test_the_doctor_sees_a_home_that_is_no_folder(tmp_path, monkeypatch):
+    from insideout.cli.doctor import folders
+
+    (tmp_path / "home").write_text("a file")
+    for name in ("home", "home/below"):
+        monkeypatch.setenv("INSIDEOUT_HOME", str(tmp_path / name))
+        [found] = [each for each in folders() if each.name == "results"]
+        assert found.cure and "is a file" in found.found
+
+
+def test_what_a_sentence_quotes_is_short_and_harmless(call):
+    code, _, err = call("train", "--corpus", "c.txt", "--d-model", "9" * 400, "--d-ff", "8" * 3000)
+    assert code == 2 and len(err) < 700
+    code, _, err = call("\x1b[2Jtrain\x07")
+    assert code == 2 and "\x1b" not in err and "\x07" not in err
+    code, _, err = call("plan", "--parameters", "")
+    assert code == 2 and "--parameters" in err and "NoneType" not in err
+
+
+@pytest.mark.parametrize("variable", ["RANK", "WORLD_SIZE"])
+def test_a_rank_that_is_no_number_is_one_sentence(call, monkeypatch, variable):
+    monkeypatch.setenv(variable, "first")
+    code, _, err = call("train", "--corpus", "c.txt", "--scale", "tiny")
+    assert code == 2 and variable in err

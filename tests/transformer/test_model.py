@@ -261,3 +261,29 @@ def test_every_combination_of_choices_runs():
     for positions, norm, mlp, bias in choices:
         model = small(positions=positions, norm=norm, mlp=mlp, bias=bias, n_layers=1)
         assert model(torch.zeros(1, 3, dtype=torch.long)).shape == (1, 3, 23)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"norm_eps": -1.0}, {"norm_eps": float("nan")}, {"norm_eps": 1e300}, {"rope_base": -5.0}, {"rope_base": 0.0},
+        {"rope_base": float("inf")}, {"rope_base": float("nan")}, {"d_model": 10**400}, {"n_layers": 10**13},
+        {"rope_scaling": "linear", "rope_factor": float("nan")}, {"dropout": float("nan")}, {"n_heads": 0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_model_that_can_only_diverge_or_never_fit_is_refused(change):
+    [name] = [each for each in change if each != "rope_scaling"]
+    with pytest.raises(BadInput, match=rf"^{name} is") as refused:
+        GPTConfig(**change)
+    assert len(str(refused.value)) < 500
+
+
+def test_what_this_machine_cannot_hold_is_said_before_it_is_tried():
+    from insideout.recipes.pretrain import check_fits
+    from insideout.training.config import TrainConfig
+
+    for model, batch_size in ((GPTConfig(n_layers=10**9), 8), (GPTConfig(), 10**9), (GPTConfig(d_model=4 * 10**6), 1)):
+        with pytest.raises(BadInput, match="GiB of memory at the least"):
+            check_fits(model, TrainConfig(batch_size=batch_size), 1)
+    check_fits(GPTConfig(), TrainConfig(), 1)

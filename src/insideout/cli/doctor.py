@@ -105,7 +105,9 @@ def folders() -> list[Finding]:
     home = cache_folder().parent
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     findings = []
-    if os.access(there, os.W_OK):
+    if not there.is_dir():
+        findings.append(Finding("results", f"{there} is a file", "set INSIDEOUT_HOME to a folder"))
+    elif os.access(there, os.W_OK):
         free = shutil.disk_usage(there).free / 2**30
         cure = "less than 1 GiB: free some space, or set INSIDEOUT_HOME to another disk" if free < 1 else ""
         findings.append(Finding("results", f"{home}, {free:,.1f} GiB free", cure))

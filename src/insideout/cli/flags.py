@@ -47,6 +47,9 @@ def sentence(said: str, word: str) -> str:
     if kept and kept[0] in ("Value error", "Parsing error", "Required options", "Unrecognized options"):
         kept = kept[1:]
     text = re.sub(r"^Error parsing [\w.-]+: ", "", " ".join(kept))
+    text = re.sub(
+        r"no type matching (\S+) could be instantiated from \[(.*?)\]\..*?(?= Argument|$)", r"\2 is no \1", text
+    )
     what, _, flag = text.partition(" Argument helptext: ")
     text = f"{flag.split()[0]}: {what}" if flag else text.split(" (required) ")[0]
     text = text or "these flags cannot be used."

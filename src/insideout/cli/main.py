@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any, TextIO
 
 from insideout.errors import BadInput, shortened
+from insideout.words import harmless
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def run(given: list[str]) -> int:
 def complain(words: str, code: int) -> int:
     """One line on the error output, if that can still be written to; gives the exit code."""
     with contextlib.suppress(OSError):
-        print(f"insideout: {' '.join(words.split())}", file=sys.stderr, flush=True)
+        print(f"insideout: {harmless(' '.join(words.split()))}", file=sys.stderr, flush=True)
     return code
 
 

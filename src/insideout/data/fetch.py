@@ -47,7 +47,7 @@ class PublishedInWheel:
 def data_folders() -> list[Path]:
     """The folders of INSIDEOUT_DATA, in order."""
     listed = os.environ.get("INSIDEOUT_DATA", "").split(os.pathsep)
-    return [Path(folder).expanduser() for folder in listed if folder]
+    return [files.expanded(folder, "INSIDEOUT_DATA") for folder in listed if folder]
 
 
 def cache_folder() -> Path:

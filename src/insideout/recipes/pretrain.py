@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from insideout.errors import BadInput
 from insideout.files import cache_folder
-from insideout.machine import accelerator, choose_device, machine
+from insideout.machine import accelerator, choose_device, machine, memory
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.runs import Run, companions_of
 from insideout.recipes.settings import first_difference
@@ -156,6 +156,8 @@ def make(config: PretrainConfig, inputs: Inputs, job: Job) -> None:
     prompt = usable_prompt(config.sample_prompt, PROMPT, tokenizer, corpus)
     if len(tokenizer.encode(prompt)) + config.sample_tokens > length:
         raise BadInput("sample_prompt and sample_tokens together exceed the context length: make one smaller.")
+    if device.type == "cpu":
+        check_fits(model_config, config.train, distributed.world_size())
     torch.manual_seed(config.train.seed)
     model = GPT(model_config)
     samples, latest = Samples(job.folder / "samples.jsonl"), ""
@@ -215,6 +217,22 @@ def check_same(before: Run, config: PretrainConfig, corpus: "Corpus") -> None:
     if differs := first_difference(before.config, config, may_change):
         which, then, now = differs
         raise BadInput(f"The run in {before.path} has {which} {then}, not {now}: resume it with {then}.")
+
+
+def check_fits(model: GPTConfig, train: TrainConfig, n_devices: int) -> None:
+    """Raise BadInput, before anything is made, for what this machine's memory cannot hold: a bound from below.
+
+    Weights, gradients and a moment of the matrices around attention and of the head; logits, and the residual stream.
+    """
+    attention = 2 * model.d_model * (model.n_heads + model.kv_heads) * model.head_width
+    numbers = 3 * (model.n_layers * attention + model.vocab_size * model.d_model)
+    numbers += train.batch_size * model.context_length * (model.vocab_size + model.n_layers * model.d_model)
+    needed, there = 4 * numbers // n_devices, memory()
+    if there is not None and needed > there:
+        raise BadInput(
+            f"This takes {needed / 2**30:,.0f} GiB of memory at the least, and this machine has {there / 2**30:,.0f}: "
+            "choose smaller sizes, a shorter context or a smaller batch. insideout plan says what each of them takes."
+        )
 
 
 def texts(config: PretrainConfig) -> dict[str, str]:

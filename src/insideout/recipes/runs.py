@@ -12,7 +12,6 @@ import glob
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from insideout import files
 from insideout.errors import BadInput
 from insideout.files import disk_trouble, locked
+from insideout.machine import told
 from insideout.recipes.origin import Origin, measured
 from insideout.recipes.settings import fitted, from_dict
 from insideout.scales import SCALES, Scale, to_scale
@@ -272,7 +272,7 @@ def held(
     processes that train together the first one holds it; `share` tells the others its n. Raises BadInput where the
     folder cannot be had.
     """
-    if int(os.environ.get("RANK", "0")):
+    if told("RANK"):
         yield folder / f"{name}-{share(0)}" if name else folder
         return
     if resume and not (folder / "config.json").is_file():

@@ -12,7 +12,6 @@ way goes on. Chapters, the command line and the tests all ask the same recipes. 
 import difflib
 import hashlib
 import json
-import os
 import re
 import shutil
 import sys
@@ -26,7 +25,7 @@ from typing import Any, Generic, TypeVar
 
 from insideout import files
 from insideout.errors import BadInput
-from insideout.machine import machine, software, torch_version
+from insideout.machine import machine, software, told, torch_version
 from insideout.recipes.job import Inputs, Job, Tell
 from insideout.recipes.key import code_of, key_of
 from insideout.recipes.origin import here_and_now
@@ -200,7 +199,7 @@ def obtain(wanted: Plan, tell: Tell | None = None) -> Any:
     """The result, found or made."""
     if whole(wanted.folder):
         return wanted.stage.load(wanted.folder)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if told("WORLD_SIZE") > 1:
         raise BadInput(f"The recipe {wanted.stage.name} is made by one process: start it without torchrun.")
     inputs = {name: obtain(each, tell) for name, each in wanted.inputs.items()}
     try:
@@ -251,7 +250,7 @@ def make_in(
         wanted = planned(stage, settings, at)
         inputs = {name: obtain(each) for name, each in wanted.inputs.items()}
         stage.make(settings, inputs, wanted.job(out, tell, resume))
-        if not int(os.environ.get("RANK", "0")):
+        if not told("RANK"):
             draw_report(stage, out)
         return stage.load(out)
 
@@ -344,7 +343,7 @@ def adopt(stage: Stage[Any, Any], settings: Any, folder: Path) -> Path | None:
     Returns the recipe's place, or None where it is of no recipe. A result already stored is kept.
     """
     begun = read_object(folder / "config.json")
-    if begun.get("mixed", True) or int(os.environ.get("WORLD_SIZE", "1")) > 1 or not (folder / "result.json").is_file():
+    if begun.get("mixed", True) or told("WORLD_SIZE") > 1 or not (folder / "result.json").is_file():
         return None
     for at in SCALES:
         wanted = plan(stage.name, at)

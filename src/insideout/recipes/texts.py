@@ -48,11 +48,9 @@ def make_tokenizer(
 def training_text(corpus: "Corpus", validation_fraction: float) -> Iterator[str]:
     """The part of the text that trains, as `data.text.tokens.prepare` cuts it."""
     left = int((1 - validation_fraction) * corpus.n_characters)
-    for chunk in corpus.chunks():
-        yield chunk[:left]
+    for chunk in corpus.chunks():  # to the end, which tells whether the text is still the one that was counted
+        yield chunk[: max(0, left)]
         left -= len(chunk)
-        if left <= 0:
-            return
 
 
 def bits_per_nat(data: "TokenData") -> float:

@@ -12,6 +12,10 @@ from insideout.errors import BadInput
 
 MOST = 10**9
 """No run has so many steps, and no batch so many examples."""
+FASTEST = 1000
+"""With such a learning rate every run diverges."""
+SHORTEST = 1e-4
+"""A gradient that is clipped to less than this is lost in AdamW's epsilon."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,15 @@ class TrainConfig:
         for name in ("steps", "batch_size", "accumulation"):
             self._require(name, 1 <= getattr(self, name) <= MOST, f"at least 1, and at most {MOST:,}")
         for name in ("lr", "muon_lr"):
-            self._require(name, getattr(self, name) > 0, "above 0")
+            self._require(name, 0 < getattr(self, name) <= FASTEST, f"above 0, and at most {FASTEST:,}")
+            shrinks = getattr(self, name) * self.weight_decay
+            self._require("weight_decay", shrinks <= 1, f"at most 1 / {name}: a step would turn every weight around")
         self._require("min_lr", 0 <= self.min_lr <= self.lr, f"between 0 and lr ({self.lr})")
         self._require("warmup_steps", 0 <= self.warmup_steps <= self.steps, f"between 0 and steps ({self.steps})")
         for name in ("weight_decay", "clip", "ema_half_life"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
+        words = f"0 (no clipping) or at least {SHORTEST:g}: AdamW makes no step of what is near 0"
+        self._require("clip", self.clip == 0 or self.clip >= SHORTEST, words)
         for name in ("beta1", "beta2"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1")
         for name in ("eval_every", "checkpoint_every", "early_stop_patience"):

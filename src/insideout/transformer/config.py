@@ -5,10 +5,14 @@ value of this one class: `GPTConfig.gpt2()`, `GPTConfig.llama()`, `GPTConfig.qwe
 texts are quick.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from insideout.errors import BadInput
+
+MOST = 10**12
+"""No model has a size above this; what fits into a machine is another question."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,11 @@ class GPTConfig:
                 raise BadInput(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}.")
         sizes = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "rope_original_length")
         for name in (*sizes, "n_kv_heads", "d_head", "d_ff", "window"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise BadInput(f"{name} is {getattr(self, name)}; it must be at least 1.")
+            size = getattr(self, name)
+            if size is not None and (size != size or not 1 <= size <= MOST):
+                raise BadInput(f"{name} is {size}; it must be at least 1, and at most {MOST:,}.")
+            if size is not None and size != int(size):
+                raise BadInput(f"{name} is {size}; it must be a whole number.")
         if self.d_head is None and self.d_model % self.n_heads:
             raise BadInput(
                 f"d_model {self.d_model} does not divide into n_heads {self.n_heads}: "
@@ -85,6 +92,10 @@ class GPTConfig:
         self._check_rope_scaling()
         if self.mlp == "none" and self.d_ff is not None:
             raise BadInput(f"mlp none leaves out the feed-forward layer, so d_ff {self.d_ff} has no use: unset it.")
+        if not 0 <= self.norm_eps <= 1:
+            raise BadInput(f"norm_eps is {self.norm_eps}; it must be at least 0 and at most 1.")
+        if not 1 <= self.rope_base < math.inf:
+            raise BadInput(f"rope_base is {self.rope_base}; it must be a finite number of at least 1.")
         if not 0 <= self.dropout < 1:
             raise BadInput(f"dropout is {self.dropout}; it must be at least 0 and less than 1.")
 
@@ -95,9 +106,9 @@ class GPTConfig:
             return
         if self.positions != "rope":
             raise BadInput(f"rope_scaling {self.rope_scaling} needs positions rope; they are {self.positions}.")
-        if self.rope_factor < 1:
-            raise BadInput(f"rope_factor is {self.rope_factor}; it must be at least 1.")
-        if not 0 < self.rope_low_frequency < self.rope_high_frequency:
+        if not 1 <= self.rope_factor < math.inf:
+            raise BadInput(f"rope_factor is {self.rope_factor}; it must be a finite number of at least 1.")
+        if not 0 < self.rope_low_frequency < self.rope_high_frequency < math.inf:
             raise BadInput(
                 f"rope_low_frequency is {self.rope_low_frequency}; it must lie between 0 and rope_high_frequency, "
                 f"which is {self.rope_high_frequency}."

@@ -207,3 +207,62 @@ def test_python_docs_is_built_once_and_then_read(tmp_path: Path, monkeypatch: py
     assert "certainly longer" in first.text() and first.n_bytes > 100_000  # with the topics
     (library / "a.py").unlink()
     assert load_corpus(["python-docs"]).fingerprint == first.fingerprint
+
+
+# ---- what is no text -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "has no name"), (" ", "has no name"), ("~nobody-knows-them/a", "no such home"), ("a\0b.txt", "no file"),
+        ("It was a dark and stormy night. " * 200, "not a text"), ("loop.txt", "no file"), ("brackets.jsonl", "line 1"),
+        ("empty", "are empty"), ("pipe.txt", "cannot be read twice"), (os.devnull, "cannot be read twice"),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_is_one_sentence(tmp_path, monkeypatch, name, says):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("The folder that one stands in is not what an empty name means.")
+    Path("loop.txt").symlink_to("loop.txt")
+    Path("brackets.jsonl").write_text("[" * 100_000)
+    Path("empty").mkdir()
+    Path("empty/a.txt").touch()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pipe.txt")
+    elif "pipe" in name:
+        pytest.skip("no pipes here")
+    with pytest.raises(BadInput, match=says) as refused:
+        load_corpus([name])
+    assert len(str(refused.value)) <= 1000
+
+
+def test_an_empty_file_among_others_is_passed_over(tmp_path):
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "b.txt").write_text("one")
+    assert load_corpus([str(tmp_path)]).text() == "one"
+
+
+@pytest.mark.parametrize("change", ["more", "other", "gone"])
+def test_a_corpus_that_changes_while_it_is_read_is_refused(tmp_path, change):
+    """And nothing of it is kept: neither its tokens nor the merges learned from it."""
+    from insideout.data.text.tokens import prepare
+    from insideout.recipes.texts import make_tokenizer
+
+    file = tmp_path / "a.txt"
+    file.write_text("one two three " * 50)
+    corpus = load_corpus([str(file)])
+    tokenizer = make_tokenizer("bpe", 260, 0.1, corpus)
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    if change == "gone":
+        file.unlink()
+    else:
+        file.write_text(("one two three " if change == "more" else "two one three ") * (51 if change == "more" else 50))
+    for use in (
+        lambda: corpus.text(),
+        lambda: make_tokenizer("bpe", 261, 0.1, corpus),
+        lambda: make_tokenizer("character", 261, 0.1, corpus),
+        lambda: prepare(corpus, tokenizer, tmp_path / "tokens"),
+    ):
+        with pytest.raises(BadInput, match=r"changed|Could not read"):
+            use()
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} <= before

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from insideout import files, scales
-from insideout.cli.commands.shared import asked, program, quoted, value_of
+from insideout.cli.commands.shared import program, quoted, value_of
 from insideout.cli.flags import command_of, parse, settings_of
 from insideout.errors import BadInput
+from insideout.machine import told
 
 USAGE = "Name the recipe to make: insideout run NAME. `insideout recipes` lists them."
 
@@ -64,7 +65,7 @@ def run_stage(stage: Any, given: list[str], word: Word) -> int:
             out, naming = word.runs, {"name": f"{word.name(settings)}-{at}", "share": shared_number(settings)}
     if out is None:
         return stored(stage, settings, at, word)
-    main_one = not asked("RANK")
+    main_one = not told("RANK")
     try:
         with progress(title=title) as tell:
             result = make_in(stage, settings, out, at, tell, asked_for.resume, **naming)
@@ -123,7 +124,7 @@ def where_to(word: Word) -> str:
 
 def shared_number(settings: Any) -> Callable[[int], int]:
     """Where several processes train together, what tells all of them the first one's number."""
-    if int(asked("WORLD_SIZE") or 1) < 2:
+    if told("WORLD_SIZE") < 2:
         return lambda n: n
 
     def share(n: int) -> int:

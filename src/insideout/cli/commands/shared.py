@@ -1,6 +1,5 @@
 """What several commands need: where runs lie, flags that decide the defaults of others, how to call us again."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -18,11 +17,6 @@ def value_of(flag: str, given: list[str]) -> str | None:
         if each == flag and i + 1 < len(given):
             return given[i + 1]
     return None
-
-
-def asked(variable: str) -> int:
-    """A whole number from the environment, such as torchrun's RANK; 0 where there is none."""
-    return int(os.environ.get(variable) or 0)
 
 
 def loaded(name: str) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from insideout.data.fetch import Published, cache_folder, data_folders, find_or_download
 from insideout.data.text.python_docs import python_docs
 from insideout.errors import BadInput
+from insideout.files import expanded
 
 _BLOCK = 1 << 20  # bytes read at a time
 _BETWEEN = "\n\n"  # between two documents
@@ -68,8 +69,16 @@ class Corpus:
     sources: tuple[Source, ...] = field(repr=False)
 
     def chunks(self) -> Iterator[str]:
-        """The text in pieces of at most about a megabyte; joined they are the whole."""
-        return _join(self.sources)
+        """The text in pieces of at most about a megabyte; joined they are the whole.
+
+        Raises BadInput, at the end, where it is no longer the text that was counted.
+        """
+        digest = hashlib.sha256()
+        for chunk in _join(self.sources):
+            digest.update(chunk.encode())
+            yield chunk
+        if digest.hexdigest() != self.fingerprint:
+            raise BadInput(f"The corpus {self.name} has changed while it was read: begin again when it is complete.")
 
     def text(self) -> str:
         """The whole text at once; needs that much memory."""
@@ -112,9 +121,15 @@ def _sources(name: str) -> list[Source]:
     if name in NAMED:
         known = NAMED[name]
         return [_file(find_or_download(published), known.fields) for published in known.files]
-    path = Path(name).expanduser()
-    if path.exists():
-        return _at(path)
+    if not name.strip():
+        raise BadInput("A corpus has no name: give one, such as python-docs, or the path of a text file.")
+    path = expanded(name, "A corpus")
+    try:
+        if path.exists():
+            return _at(path)
+    except OSError as error:  # too long, or not to be looked at
+        why = (error.strerror or str(error)).lower()
+        raise BadInput(f"The corpus {name!r} can be no file or folder ({why}): give a path, not a text.") from error
     if path.name == name and not path.suffix:  # a bare word: perhaps a file that someone put by hand
         for folder in [*data_folders(), cache_folder()]:
             for candidate in (folder / f"{name}.txt", folder / f"{name}.jsonl", folder / name):
@@ -134,10 +149,15 @@ def _at(path: Path) -> list[Source]:
     files = sorted(file for file in inside if not any(p.startswith(".") for p in file.relative_to(path).parts))
     if not files:
         raise BadInput(f"The folder {path} holds no text files; looked for {', '.join(sorted(_TEXT_FILES))}.")
-    return [_file(file, ("text",)) for file in files]
+    full = [file for file in files if file.stat().st_size]  # an empty one adds nothing
+    if not full:
+        raise BadInput(f"The text files of the folder {path} are empty: give one with some text in it.")
+    return [_file(file, ("text",)) for file in full]
 
 
 def _file(path: Path, fields: tuple[str, ...]) -> Source:
+    if not path.is_file():
+        raise BadInput(f"{path} is a pipe or a device, which cannot be read twice: write its text to a file.")
     if path.stat().st_size == 0:
         raise BadInput(f"{path} is empty: give a file with some text in it.")
     if path.suffix.lower() == ".jsonl":
@@ -181,7 +201,7 @@ def _json_lines(path: Path, fields: tuple[str, ...]) -> Iterator[str]:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"{path}, line {number}: not valid JSON ({error}). Mend or remove the line.") from error
         if not isinstance(record, dict) or not all(isinstance(record.get(name), str) for name in fields):
             raise BadInput(f"{path}, line {number}: needs an object with {' and '.join(fields)} as a string.")
