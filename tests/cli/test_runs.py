@@ -122,7 +122,7 @@ def test_a_run_that_made_no_step_is_never_the_newest(call, run, tmp_path):
 
 @pytest.mark.parametrize(
     "left", [["tokenizer.json"], ["config.json", "tokenizer.json"], [".config.json.abcd1234.part"], [".run.lock"],
-             ["checkpoints/.partial-step-00000003/model.safetensors", "metrics.jsonl"]],
+             ["checkpoints/.step-00000003.part/model.safetensors", "metrics.jsonl"]],
 )  # fmt: skip
 def test_a_run_that_was_killed_while_it_began_is_begun_again(call, run, tmp_path, left):
     for name in left:
