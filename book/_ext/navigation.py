@@ -82,7 +82,7 @@ def link_words(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         return found
 
     def to_glossary(text: str) -> list[tuple[int, int, str]]:
-        found = []
+        found: list[tuple[int, int, str]] = []
         for term in list(terms):
             mention = re.search(rf"\b{re.escape(term)}s?\b", text, flags=re.I)
             if mention and all(mention.end() <= start or mention.start() >= end for start, end, _ in found):

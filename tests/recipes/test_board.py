@@ -15,6 +15,7 @@ from insideout.errors import BadInput
 from insideout.estimates import Interval
 from insideout.recipes import board, pretrain
 from insideout.recipes.board import Board, StageScores, scores, shown, stage_scores
+from insideout.recipes.code import PACKAGE
 from insideout.recipes.origin import origins_of
 from insideout.recipes.scoreboard import HeldOut, Metric, forgotten
 from insideout.recipes.stage import STAGES, Stage, plan, recipe
@@ -144,7 +145,7 @@ def test_stale_or_damaged_scores_are_measured_anew(monkeypatch):
 
 
 def test_a_suite_is_found_by_its_file():
-    found = board.suites_in(board.PACKAGE / "data")
+    found = board.suites_in(PACKAGE / "data")
     assert "copying" in found and all(isinstance(make("tiny"), Suite) for make in found.values())
     assert "suite" not in found  # what all suites share is none
 
