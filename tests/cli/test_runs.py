@@ -353,3 +353,19 @@ def test_leftovers_of_a_killed_process_are_swept(call, run):
     (run / ".mine").write_text("mine")
     assert call("train", "--resume", "--out", "r", "--steps", "7")[0] == 0
     assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [".mine"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["sample", "--run", ""], ["sample", "--model", ""], ["export", "", "--out", "e"], ["sample", "--run", "x" * 5000],
+     ["scores", "--scale", "x"], ["sample", "--run"], ["check", "x" * 5000], ["sample", "--run", "~nobody-knows/r"]],
+    ids=lambda words: " ".join(words)[:30],
+)  # fmt: skip
+def test_an_empty_or_endless_name_is_one_sentence(call, run, monkeypatch, words):
+    """In a folder that is a run itself: an empty name does not mean the present folder."""
+    monkeypatch.chdir(run)
+    before = content(run)
+    code, out, err = call(*words)
+    assert refused(code, out, err) and len(err) < 700, err
+    assert "Invalid choice invalid" not in err and "Missing argument Missing" not in err
+    assert content(run) == before

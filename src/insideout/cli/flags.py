@@ -18,6 +18,11 @@ from typing import Annotated, Any, get_type_hints
 
 from insideout.errors import BadInput
 
+TITLES = (
+    "Value error", "Parsing error", "Required options", "Unrecognized options", "Invalid choice", "Missing argument",
+)  # fmt: skip
+"""Of tyro's frames."""
+
 
 def parse(kind: Any, given: list[str], word: str, default: Any = None) -> Any:
     """The command's dataclass with what the flags say. Raises BadInput, in one sentence, for what cannot be read."""
@@ -44,7 +49,7 @@ def sentence(said: str, word: str) -> str:
     """tyro's framed message as one line: no frame, no title, no settings' inner names."""
     lines = [re.sub(r"[│╭╮╰╯─]+|-{5,}", " ", line).strip() for line in said.splitlines()]
     kept = [line for line in lines if line and "For full helptext" not in line]
-    if kept and kept[0] in ("Value error", "Parsing error", "Required options", "Unrecognized options"):
+    if kept and kept[0] in TITLES:
         kept = kept[1:]
     text = re.sub(r"^Error parsing [\w.-]+: ", "", " ".join(kept))
     text = re.sub(

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         where = f" ({shortened(str(error.filename), 80)})" if error.filename else ""
         what = "The output could not be written: the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        code = complain(f"{what or error}{where}.", 1)
+        code = complain(f"{what or error}{where}.", 2 if error.errno == errno.ENAMETOOLONG else 1)
     except MemoryError:
         code = complain("There is not enough memory for this: choose a smaller model, context or batch.", 1)
     except KeyboardInterrupt:

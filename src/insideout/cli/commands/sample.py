@@ -1,7 +1,6 @@
 """`insideout sample`: let a trained model write."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -18,7 +17,7 @@ class Sample:
 
     prompt: str | None = None
     """How the text begins. Default: as the samples of its training did."""
-    run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None
+    run_folder: Annotated[str | None, tyro.conf.arg(name="run", metavar="PATH")] = None
     """The run's directory. Default: the newest in runs/."""
     model: str | None = None
     """Instead of a run, a pretrained model: smollm2, a folder, a .gguf file, or a name on the Hub."""
@@ -48,7 +47,9 @@ class Sample:
             model, tokenizer = loaded(self.model)
             context_length, begin = model.config.context_length, "The "
         else:
-            run = Run(files.expanded(str(self.run_folder), "--run")) if self.run_folder else newest_run(RUNS)
+            if self.run_folder == "":
+                raise BadInput("--run is empty: name the directory of a run, or leave it out for the newest.")
+            run = Run(files.expanded(self.run_folder, "--run")) if self.run_folder else newest_run(RUNS)
             model, tokenizer = None, run.tokenizer()
             context_length, begin = run.config.model.context_length, run.config.sample_prompt
         prompt = tokenizer.encode(begin if self.prompt is None else self.prompt)

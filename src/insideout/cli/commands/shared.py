@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from insideout.errors import BadInput
+
 RUNS = Path("runs")
 
 
@@ -24,6 +26,8 @@ def loaded(name: str) -> tuple[Any, Any]:
     from insideout.recipes.runs import Run
     from insideout.transformer.exchange.hub import load
 
+    if not name.strip():
+        raise BadInput("The model has no name: give a run's directory, smollm2, a folder, or a name on the Hub.")
     try:
         folder = Path(name).expanduser()
         is_run = any((folder / left).exists() for left in ("checkpoints", "metrics.jsonl"))
