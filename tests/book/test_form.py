@@ -1,8 +1,10 @@
 """What stands open on a page is the lesson: cells that only keep books are folded, and few such lines stay in sight."""
 
+import ast
 import re
 from pathlib import Path
 
+import jupytext
 import pytest
 from bookkeeping import FOLD, folded, parts
 
@@ -48,3 +50,18 @@ def test_the_rule_folds_books_and_nothing_else() -> None:
     assert folded(done) == done
     assert re.sub(r"^:tags: .*\n", "", done, flags=re.M) == re.sub(r"^:tags: .*\n", "", text, flags=re.M)
     assert open_lines(text) == (4, 1)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.parent.name[0] + "-" + path.stem)
+def test_no_cell_takes_an_imported_name_for_a_value_of_its_own(path: Path) -> None:
+    cells = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    lines = [node for cell in cells for node in ast.parse(cell).body]
+    imported = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in lines if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
+    }  # fmt: skip
+    taken = {
+        name.id for node in lines if not isinstance(node, ast.FunctionDef | ast.ClassDef) for name in ast.walk(node)
+        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+    }  # fmt: skip
+    assert not imported & taken, "a later cell that means the import would get the value"
