@@ -5,6 +5,7 @@ chapters go one by one; what takes longest comes first, so that no process works
 """
 
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from jaxtyping import install_import_hook
 
 os.environ.setdefault("INSIDEOUT_SCALE", "tiny")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors are tiny: a second thread would only wait
+for asked in ("SIGINT", "SIGHUP"):  # a shell's background jobs ignore these, and so would what the tests start
+    if signal.getsignal(number := getattr(signal, asked, signal.SIGINT)) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if asked == "SIGINT" else signal.SIG_DFL)
 install_import_hook(
     [
         "insideout.finetuning", "insideout.transformer", "insideout.training", "insideout.exercises.transformer",

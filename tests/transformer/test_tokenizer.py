@@ -386,7 +386,7 @@ def test_a_file_with_any_value_changed_is_refused_in_a_sentence_or_means_the_sam
     tokenizer = plain.with_special(["<|pad|>", "<|stop|>", "<|user|>"], pad="<|pad|>", end="<|stop|>")
     tokenizer.save(tmp_path / "tokenizer.json")
     about, refused = json.loads((tmp_path / name).read_text()), 0
-    for path in places_in(about):
+    for path in places_in(about, short=20):
         for value in WRONG:
             (tmp_path / name).write_text(json.dumps(with_value(about, path, value)))
             try:
@@ -414,5 +414,5 @@ def test_a_folder_is_not_needed_to_say_where_a_tokenizer_cannot_be(tmp_path: Pat
     for path in (tmp_path / "loop", tmp_path / "loop" / "tokenizer.json", tmp_path / ("x" * 300), tmp_path / "a\0b"):
         with pytest.raises(BadInput, match="Could not read"):
             load_tokenizer(path)
-        with pytest.raises(BadInput, match="Could not write"):
+        with pytest.raises(BadInput, match=r"could not be written|cannot be written to"):
             TOKENIZER.with_special(["<|pad|>"], pad="<|pad|>").save(path / "tokenizer.json")

@@ -118,7 +118,7 @@ def check(id: str, answer: Any, seed: int | None = None) -> Verdict:
         verdict = grade(exercise, answer, seed)
         if verdict.outcome != "not yet":
             verdict = kept(exercise, verdict)
-    if sys.modules.get("ipykernel") and "IPython" in sys.modules:
+    if in_notebook():
         from IPython.display import display
 
         bundle = {"text/plain": str(verdict), "text/html": verdict.as_html()}
@@ -128,6 +128,12 @@ def check(id: str, answer: Any, seed: int | None = None) -> Verdict:
     for each in _listeners:
         each.append(verdict)
     return verdict
+
+
+def in_notebook() -> bool:
+    """Is this code the cell of a notebook? That some library is imported does not say so."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 def kept(exercise: Exercise, verdict: Verdict) -> Verdict:

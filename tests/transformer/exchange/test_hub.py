@@ -426,7 +426,7 @@ def test_an_index_reads_nothing_outside_its_folder(name, tmp_path):
         ({"intermediate_size": 2**31 - 1, "hidden_size": 2**31 - 4}, "no machine can hold"),
         ({"vocab_size": 10**9}, "has shape"),
         ({"vocab_size": 10**30}, "vocab_size of .* must be a whole number"),
-        ({"rms_norm_eps": -1.0}, "norm_eps.* must be a number above 0"),
+        ({"rms_norm_eps": -1.0}, "norm_eps is -1.0; it must be at least 0"),
         ({"tie_word_embeddings": "yes"}, "tie_|true or false"),
     ],
 )

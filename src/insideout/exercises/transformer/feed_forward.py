@@ -37,7 +37,8 @@ def bent_by(bend: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
 
 
 swiglu = Exercise(
-    "transformer.feed_forward.swiglu", stars=1, minutes=8, reference=gated, draw=draw_layer, section="Which bend",
+    "transformer.feed_forward.swiglu", stars=1, minutes=8, reference=gated, draw=draw_layer,
+    section="Which activation function",
 )  # fmt: skip
 swiglu.mistake(
     "SiLU is on the wrong branch: it bends the gate, and up stays as it is.",

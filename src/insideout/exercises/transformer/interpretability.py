@@ -34,7 +34,7 @@ def share_returned(clean: float, corrupted: float, patched: float) -> float:
 effect = Exercise(
     "transformer.interpretability.effect", stars=1, minutes=5, reference=share_returned, draw=draw_metrics,
     edges=[(3.0, -1.0, -1.0), (3.0, -1.0, 3.0), (2.0, 0.0, 1.0), (0.0, 4.0, 3.0), (0.5, 2.5, 3.5), (-2.0, 1.0, -3.0)],
-    section="Patching",
+    section="Patching: where is it kept?",
 )  # fmt: skip
 effect.mistake(
     "This is the share that is still missing: a patch that returns everything must give 1.",
@@ -140,7 +140,7 @@ def added(streams: Tensor) -> Tensor:
 lens = Exercise(
     "transformer.interpretability.lens", stars=2, minutes=10, reference=read(), draw=draw_streams, tolerance=1e-5,
     edges=[(tensor_of([[[0.0, 0.0], [30.0, -40.0]]]), tensor_of([1.0, 2.0]), tensor_of([[1.0, 0.5]]))],
-    section="The logit lens",
+    section="The logit lens: when does it know?",
 )  # fmt: skip
 lens.mistake(
     "The final norm is missing: the head was trained to read a normalised stream.",
@@ -256,7 +256,7 @@ induction = Exercise(
         (tensor_of([[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.5, 0.25]]]), 2),
         (tensor_of([[[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.3, 0.5, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4]]]), 2),
         lambda rng: patterns(rng, 2, 2, 9), lambda rng: patterns(rng, 1, 3, 6), lambda rng: patterns(rng, 2, 4, 5),
-    ], section="A skill to follow", tolerance=1e-5,
+    ], section="A score for each step", tolerance=1e-5,
 )  # fmt: skip
 induction.mistake(
     "This looks at where the same token stood; an induction head looks one further, at what followed it.",
@@ -381,7 +381,7 @@ right_shares = written_along(lambda x, gain, row: row * gain / root_mean_square(
 
 attribution = Exercise(
     "transformer.interpretability.attribution", stars=3, minutes=20, reference=right_shares, draw=draw_heads,
-    tolerance=1e-5, section="Whose logit is it?",
+    tolerance=1e-5, section="Direct logit attribution: who says it?",
 )  # fmt: skip
 attribution.mistake(
     "The norm's scale is missing: divide by the root mean square of x.", written_along(lambda x, gain, row: row * gain)
