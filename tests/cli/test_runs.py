@@ -185,14 +185,17 @@ def test_two_runs_begun_together_get_two_folders(tmp_path):
 def test_a_resume_of_a_run_that_is_still_training_is_refused(tmp_path):
     (tmp_path / "c.txt").write_text(TEXT)
     first = start(tmp_path, "train", "--corpus", "c.txt", *SMALL, "--steps", "100000", "--out", "r")
-    end = time.monotonic() + 120
-    while not any((tmp_path / "r" / "checkpoints").glob("step-*")):
-        assert time.monotonic() < end and first.poll() is None, first.stderr.read()
-        time.sleep(0.1)
-    second = start(tmp_path, "train", "--resume", "--out", "r")
-    assert second.wait(timeout=120) == 2 and "another process" in second.stderr.read()
-    first.send_signal(signal.SIGINT)
-    assert first.wait(timeout=60) == 130
+    try:
+        end = time.monotonic() + 120
+        while not any((tmp_path / "r" / "checkpoints").glob("step-*")):
+            assert time.monotonic() < end and first.poll() is None, first.stderr.read()
+            time.sleep(0.1)
+        second = start(tmp_path, "train", "--resume", "--out", "r")
+        assert second.wait(timeout=120) == 2 and "another process" in second.stderr.read()
+        first.send_signal(signal.SIGINT)
+        assert first.wait(timeout=60) == 130
+    finally:
+        first.kill()
     step = len(Run(tmp_path / "r").metrics())
     assert Run(tmp_path / "r").newest().name == f"step-{step:08d}"
 
