@@ -42,11 +42,13 @@ from insideout.scales import scale
 from insideout.transformer.exchange import smollm2
 
 BOOK = Path(__file__).resolve().parents[1]
-FORM = 1
+FORM = 2
 """Raised when what is stored changes its form."""
 NUMBER = re.compile(r"\{eval\}`([^`]+)`")
 RAW = re.compile(r"\b(?:np\.|numpy\.|torch\.)?(?:float|int|uint)\d+\(|\btensor\(|\bdtype=")
 """What Python calls a number, where a sentence wants the number alone."""
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\ufffe\uffff]")
+"""What XML, and so an EPUB, has no place for; the escape that begins a colour is taken out where it is shown."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPUTES_AND_DRAWS = ("torch", "numpy", "matplotlib")
 Output = dict[str, Any]
@@ -223,7 +225,7 @@ def execute(path: Path, key: str) -> Execution:
         recorded = [json.loads(each.read_text(encoding="utf-8")) for each in sorted(Path(claims).glob("*.json"))]
     found = Execution(key, [], [], recorded, time.perf_counter() - start)
     for (kind, text), cell in zip(all_steps, notebook.cells, strict=True):
-        outputs = [dict(each) for each in cell.outputs if each.get("name") != "stderr"]
+        outputs = [allowed(dict(each)) for each in cell.outputs if each.get("name") != "stderr"]
         if kind == "code":
             found.cells.append(Cell(text, outputs))
         elif not any("data" in each for each in outputs):
@@ -235,6 +237,13 @@ def execute(path: Path, key: str) -> Execution:
         else:
             found.numbers.append(Number(len(found.cells), text, outputs))
     return found
+
+
+def allowed(shown: Any) -> Any:
+    """What a cell showed, without the characters that a page must not hold: an untrained model writes those too."""
+    if isinstance(shown, dict):
+        return {name: allowed(value) for name, value in shown.items()}
+    return FORBIDDEN.sub("\ufffd", shown) if isinstance(shown, str) else shown
 
 
 def run(client: Any, environment: dict[str, str]) -> None:

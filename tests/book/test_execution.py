@@ -242,3 +242,10 @@ def test_a_number_that_shows_its_type_is_refused_when_it_is_made(chapter: Path) 
     edit(chapter, "float(four) / 2", "__import__('numpy').float64(2.5)")
     with pytest.raises(NotExecuted, match=r"float64.*: round it"):
         execution(chapter, chapter.parent / "kept")
+
+
+def test_a_page_holds_no_character_that_xml_has_no_place_for(chapter: Path) -> None:
+    edit(chapter, 'print("a sum")', "print('a' + chr(15) + 'b')")
+    found = execution(chapter, chapter.parent / "kept")
+    (shown,) = (each["text"] for cell in found.cells for each in cell.outputs if "text" in each)
+    assert shown == "a\ufffdb\n"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from insideout.lab.figures.style import BLUE, COLOURS, DASHES, GREY, ORANGE, PAPER_INK, use_style
+from insideout.words import harmless
 
 
 class Map(NamedTuple):
@@ -215,7 +216,7 @@ def _cell(x: float, digits: int) -> str:
 def _entry(x: Any) -> str:
     if isinstance(x, float) and type(x) is float:
         return f"{x:.2e}" if x and not 1e-3 <= abs(x) < 1e5 else f"{x:.4g}"
-    return str(x)
+    return harmless(str(x))
 
 
 def _map_as_text(each: Map, digits: int) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from insideout.lab.figures.style import BLUE, FONT, GREY, INK, MONO, ORANGE, opening, paint
+from insideout.words import harmless
 
 Point = tuple[float, float]
 
@@ -73,7 +74,8 @@ class Drawing:
         style = f"font: {'italic ' if italic else ''}{'600 ' if bold else ''}{size:g}px {MONO if mono else FONT}"
         fill = f"; fill: {paint(colour)}" if colour != INK else ""
         self.parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{style}{fill}">{html.escape(words)}</text>'
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{style}{fill}">'
+            f"{html.escape(harmless(words))}</text>"
         )
 
     def box(
