@@ -235,7 +235,7 @@ def test_workers_leave_with_the_study_that_started_them(tmp_path: Path) -> None:
 
             def slow(variant, seed):
                 open({str(tmp_path)!r} + f"/worker-{{os.getpid()}}", "w").close()
-                time.sleep(60 if variant else 0)
+                time.sleep(60 if variant else 1)
                 return {{"loss": 1.0}}
 
             study("slow", slow, {{"quick": 0, "slow": 1}}, seeds=2, at_once=3)
@@ -262,7 +262,7 @@ def test_workers_leave_with_the_study_that_started_them(tmp_path: Path) -> None:
         stat = Path(f"/proc/{process}/stat")
         return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
 
-    assert until(lambda: len(workers()) >= 3, 60)  # some idle, some busy
+    assert until(lambda: len(workers()) >= 2, 60)  # a third may come too late to find work: then it is idle
     started.kill()
     started.wait()
     assert until(lambda: not any(map(alive, workers())), 30), "a worker outlived its study"
