@@ -148,7 +148,8 @@ def run_all(
         ours = {name: value for name, value in os.environ.items() if name.startswith("INSIDEOUT_")}
         pool = Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
         yield from pool(
-            delayed(run_elsewhere)(ours, index, train_one, variant, seed, at) for index, variant, seed in waiting
+            delayed(run_elsewhere)(os.getpid(), ours, index, train_one, variant, seed, at)
+            for index, variant, seed in waiting
         )
 
 
@@ -162,11 +163,14 @@ def run_one(index: int, train_one: Experiment, variant: Any, seed: int, at: Scal
     return index, result | {"seconds": time.perf_counter() - start}
 
 
-def run_elsewhere(ours: Mapping[str, str], *task: Any) -> tuple[int, dict[str, Any]]:
-    """One run in a worker, which may have been started before our environment was what it is; it leaves with us."""
+def run_elsewhere(parent: int, ours: Mapping[str, str], *task: Any) -> tuple[int, dict[str, Any]]:
+    """One run in a worker, which may have been started before our environment was what it is; it leaves with us.
+
+    `parent` is our process: a worker that comes to its first task when we are gone already has another one by then.
+    """
     os.environ.update(ours)
     if not any(thread.name == "leaves" for thread in threading.enumerate()):
-        threading.Thread(target=leave_with, args=(os.getppid(),), name="leaves", daemon=True).start()
+        threading.Thread(target=leave_with, args=(parent,), name="leaves", daemon=True).start()
     return run_one(*task)
 
 
