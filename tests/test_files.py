@@ -8,6 +8,7 @@ import time
 import pytest
 
 from insideout import files
+from insideout.errors import BadInput
 
 KILLED = """
 import os, sys
@@ -68,3 +69,9 @@ def test_a_folder_is_never_half_removed_under_its_name(tmp_path, monkeypatch):
     files.discard(place)
     assert names(tmp_path) == [".result.old.part"]
     assert all(map(files.is_leftover, names(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_path_is_not_the_present_folder(name):
+    with pytest.raises(BadInput, match="--out is empty"):
+        files.expanded(name, "--out")

@@ -48,6 +48,8 @@ def _home(kind: str, customary: str) -> Path:
 
 def expanded(name: str, what: str) -> Path:
     """A path as a person writes it, ~ meaning home. Raises BadInput where nobody has that home, or it is no path."""
+    if not name.strip():
+        raise BadInput(f"{what} is empty: give a path, or . for the present folder.")
     try:
         return Path(name).expanduser()
     except (RuntimeError, ValueError):

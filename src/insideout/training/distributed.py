@@ -23,14 +23,16 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from insideout.machine import told
+
 
 def start(device: str | torch.device) -> torch.device:
     """Join the other processes if torchrun started us, and say which device is ours."""
     device = torch.device(device)
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if "RANK" not in os.environ or told("WORLD_SIZE") < 2:
         return device
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        device = torch.device("cuda", told("LOCAL_RANK"))
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")

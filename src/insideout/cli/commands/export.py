@@ -1,7 +1,6 @@
 """`insideout export`: a model for other libraries to run."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -16,7 +15,7 @@ class Export:
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The directory of a run; or a pretrained model: smollm2, a name on the Hub, its folder, a .gguf file."""
-    out: Path
+    out: str
     """The folder to write. It must be new or empty."""
     to: Literal["transformers", "onnx"] = "transformers"
     """transformers: safetensors and tokenizer, for GPT-2, Llama and Qwen3. onnx: a graph for ONNX Runtime."""
@@ -24,7 +23,7 @@ class Export:
     def run(self) -> int:
         from insideout.transformer.exchange import hub, onnx
 
-        out = files.expanded(str(self.out), "--out")
+        out = files.expanded(self.out, "--out")
         model, tokenizer = loaded(self.model)
         if self.to == "onnx":
             onnx.export(model.float(), out, tokenizer)
