@@ -29,6 +29,8 @@ class Command:
 
 COMMANDS = {
     "train": Command("train a GPT on text, from scratch, and write a report"),
+    "sft": Command("tune a model on conversations, so that it answers"),
+    "chat": Command("talk to a tuned model", "Chat"),
     "sample": Command("let a trained model write", "Sample"),
     "export": Command("write a model for transformers or ONNX Runtime", "Export"),
     "plan": Command("say what a training run will need: memory, time and cost", "MakePlan"),

@@ -22,7 +22,7 @@ from insideout.finetuning.templates import OURS, PAD, Template, Turn
 from insideout.transformer.generation.writer import GPTWriter
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 
-__all__ = ["ChatFormat", "ChatWriter", "check_room", "learned_share", "with_chat_tokens"]
+__all__ = ["ChatFormat", "ChatWriter", "PlainWriter", "check_room", "learned_share", "with_chat_tokens"]
 
 Ours = BPETokenizer | CharacterTokenizer
 
@@ -162,3 +162,15 @@ class ChatWriter(GPTWriter):
     def ids_of(self, prompt: Prompt) -> list[int]:
         """The tokens that the model is given. Raises BadInput for a bare text."""
         return self.format.prompt(check_messages(prompt, answered=False, where="The prompt"))
+
+
+@dataclass(frozen=True)
+class PlainWriter(GPTWriter):
+    """A model that knows no conversation, asked in the only way it knows: the turns as one text, a line each."""
+
+    def ids_of(self, prompt: Prompt) -> list[int]:
+        """The tokens that the model is given."""
+        if isinstance(prompt, str):
+            return super().ids_of(prompt)
+        turns = check_messages(prompt, answered=False, where="The prompt")
+        return super().ids_of("".join(f"{turn.content}\n" for turn in turns))

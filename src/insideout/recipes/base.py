@@ -58,7 +58,7 @@ class BaseConfig:
 SETTINGS: dict[Scale, BaseConfig] = {
     "tiny": BaseConfig(
         tokenizer_texts=100, validation_stories=16,
-        model=GPTConfig(vocab_size=400, context_length=160, d_model=32, n_layers=2, n_heads=2),
+        model=GPTConfig(vocab_size=400, context_length=384, d_model=32, n_layers=2, n_heads=2),
         train=TrainConfig(
             steps=30, batch_size=8, lr=3e-3, min_lr=3e-4, warmup_steps=5, optimizer="muon", precision="float32",
             eval_every=15, checkpoint_every=15,
@@ -87,7 +87,7 @@ METRICS = (Metric("validation_loss", "held-out loss", unit="nats per token", sec
 class Base(LanguageModel):
     """The base model of the town."""
 
-    suites = ("town",)
+    suites = ("instructions",)
     """What it can be asked."""
 
     def writer(self, temperature: float = 1.0) -> "PlainWriter":

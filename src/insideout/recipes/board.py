@@ -129,12 +129,22 @@ def measure(wanted: Plan, result: Any, suites: Mapping[str, Callable[[Scale], Su
     start = start_of(wanted)
     for name, make in suites.items():
         suite = make(at)
+        if not is_asked(result, name, suite):
+            continue
         greedy[name], sampled[name] = (score(writer, suite, n, SEED) for writer in (likeliest, drawing))
-        if start is not None:
+        if start is not None and start.tokenizer.fingerprint == drawing.tokenizer.fingerprint:
             asked = suite.draw("test", n, SEED)
             model[f"KL to the start, {name}"] = kl_to_start(drawing, start, asked, SEED, suite.max_new_tokens)
-    model["forgotten"] = forgotten(drawing.model, first_text(wanted))
+    text = first_text(wanted)
+    if text is not None:
+        model["forgotten"] = forgotten(drawing.model, text)
     return StageScores(wanted.stage.name, at, greedy, sampled, model)
+
+
+def is_asked(result: Any, name: str, suite: Suite) -> bool:
+    """Is a result asked this suite? Those that it names; one that names none continues texts, and holds no talks."""
+    named = getattr(result, "suites", ())
+    return name in named if named else isinstance(suite.draw("test", 1, SEED)[0].prompt, str)
 
 
 def stored(at: Scale) -> tuple[str, ...]:
@@ -156,12 +166,12 @@ def start_of(wanted: Plan) -> Any:
     return next((each.writer(1.0) for each in results if hasattr(each, "writer")), None)
 
 
-def first_text(wanted: Plan) -> HeldOut:
-    """The held-out text of the stage that everything began with."""
+def first_text(wanted: Plan) -> HeldOut | None:
+    """The held-out text of the stage that everything began with; None where it began with a model of no stage."""
     while wanted.inputs:
         wanted = next(iter(wanted.inputs.values()))
-    text: HeldOut = obtain(wanted).held_out()
-    return text
+    first = obtain(wanted)
+    return first.held_out() if hasattr(first, "held_out") else None
 
 
 def read(file: Path, key: str) -> StageScores | None:

@@ -69,7 +69,8 @@ class Stage(Generic[S, R]):
     load: Callable[[Path], R]
     """The result in a folder, typed. Raises BadInput where it is damaged."""
     needs: tuple[str, ...] | Mapping[str, str] = ()
-    """Stages whose results `make` gets as `inputs`: their names, or name of the input -> name of the stage."""
+    """Stages whose results `make` gets as `inputs`: their names, or name of the input -> name of the stage.
+    A setting of an input's name, where it is not empty, names what is used in its place; `make` reads that itself."""
     sources: Callable[[S], Mapping[str, str]] = lambda settings: {}
     """Fingerprints of the data that `make` reads from elsewhere."""
     free: tuple[str, ...] = ()
@@ -86,6 +87,10 @@ class Stage(Generic[S, R]):
     def inputs(self) -> dict[str, str]:
         """What it needs: name of the input -> name of the stage."""
         return dict(self.needs) if isinstance(self.needs, Mapping) else {name: name for name in self.needs}
+
+    def needed(self, settings: S) -> dict[str, str]:
+        """Those of its inputs that no setting replaces."""
+        return {name: of for name, of in self.inputs.items() if not getattr(settings, name, "")}
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,12 @@ def plan(
     """
     stage, at = find(name), scale_ or scale()
     settings = dict(changes or {}) | ({} if seed is None else {"seed": seed})
-    below = {each: settings.pop(each, {}) for each in stage.inputs}
+    replaceable = [each for each in stage.inputs if hasattr(stage.settings[at], each)]
+    below = {
+        each: settings.pop(each, {})
+        for each in stage.inputs
+        if not (each in replaceable and isinstance(settings.get(each), str))
+    }
     for each, changed in below.items():
         if not isinstance(changed, Mapping):
             raise BadInput(f"{each} is an input of {name}: give a dict of settings to change, not {changed!r}.")
@@ -175,7 +185,7 @@ def planned(
     stage: Stage[Any, Any], settings: Any, at: Scale, below: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Plan:
     """A stage with these settings, and what it needs: the recipes of the same scale, with changes `below`, by input."""
-    inputs = {each: plan(of, at, changes=(below or {}).get(each)) for each, of in stage.inputs.items()}
+    inputs = {each: plan(of, at, changes=(below or {}).get(each)) for each, of in stage.needed(settings).items()}
     return Plan(stage, settings, at, inputs)
 
 

@@ -33,8 +33,9 @@ from insideout.data.town.world import (
     split_of,
 )
 from insideout.errors import BadInput
+from insideout.scales import Scale
 
-__all__ = ["Town"]
+__all__ = ["Town", "suite"]
 
 ASKED = {
     "where": ("Where is {x}?", "Where is {x} now?", "Tell me where {x} is.", "Can you tell me where {x} is?",
@@ -127,6 +128,11 @@ class Town(Suite):
         """Conversations that end with a right answer, without end."""
         for question in self.stream(split, seed):
             yield (*messages(question), Message("assistant", question.truth.answer))
+
+
+def suite(at: Scale) -> Town:
+    """The town's questions, the same at every scale."""
+    return Town()
 
 
 def messages(question: Question) -> tuple[Message, ...]:

@@ -1,0 +1,70 @@
+"""`insideout chat`: talk to a tuned model."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from insideout.data.suite import Message
+from insideout.errors import BadInput
+from insideout.words import harmless
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Talk to a tuned model. An empty line begins anew; end by Ctrl-D."""
+
+    model: str = ""
+    """The folder of a run of `insideout sft`. Default: the recipe sft, made first where it is not stored."""
+    ask: str | None = None
+    """Ask this, print the answer, and end."""
+    temperature: float = 0.0
+    """0 always takes the likeliest token; 1 draws as the model believes."""
+    max_new_tokens: int = 96
+    """How long an answer may be."""
+    seed: int = 0
+    """Another seed, another answer, where the temperature is above 0."""
+
+    def run(self) -> int:
+        from insideout.recipes.sft import load
+        from insideout.recipes.stage import recipe
+
+        if self.max_new_tokens < 1 or not 0 <= self.seed < 2**63:
+            raise BadInput("max_new_tokens must be at least 1, and the seed at least 0 and less than 2^63.")
+        if self.ask is not None and not self.ask.strip():
+            raise BadInput("--ask is empty: give a question, or leave it out to talk.")
+        assistant = load(Path(self.model).expanduser()) if self.model else recipe("sft")
+        writer = assistant.writer(self.temperature)
+        if self.ask is not None:
+            print(harmless(self.answer(writer, (Message("user", self.ask),))))
+            return 0
+        talk: tuple[Message, ...] = ()
+        while True:
+            said = heard()
+            if said is None:
+                return 0
+            if not said.strip():
+                talk = ()
+                continue
+            talk = (*talk, Message("user", said))
+            try:
+                answer = self.answer(writer, talk)
+            except BadInput as error:  # no room is left: the conversation goes on anew
+                print(f"({error}) An empty line begins anew.", file=sys.stderr)
+                talk = talk[:-1]
+                continue
+            print(harmless(answer))
+            talk = (*talk, Message("assistant", answer)) if answer.strip() else talk[:-1]
+
+    def answer(self, writer: Any, talk: tuple[Message, ...]) -> str:
+        """What the model answers."""
+        [[answer]] = writer.write([talk], 1, self.seed, self.max_new_tokens)
+        return str(answer.text)
+
+
+def heard() -> str | None:
+    """The next line; None at the end."""
+    try:
+        return input("> " if sys.stdin.isatty() else "")
+    except EOFError:
+        return None

@@ -1,0 +1,322 @@
+"""Supervised fine-tuning: conversations -> the assistant's words and its stop are learned -> a model that answers.
+
+    loss = −Σ w_t log P(id_t | ids before) / Σ w_t        w_t: 1 on the assistant's words and stop, else prompt_weight
+
+It goes on from the base model, or from any model of ours by its folder, whose vocabulary gets the template's tokens. It
+learns from the town's demonstrations, drawn anew for each step, or from a .jsonl of conversations.
+Sources: Ouyang et al. 2022 (InstructGPT), §3.5; Taori et al. 2023 (Alpaca).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from insideout.errors import BadInput
+from insideout.recipes.job import Inputs, Job
+from insideout.recipes.language_model import LanguageModel, read
+from insideout.recipes.runs import FORMAT, Run, companions_of, read_object
+from insideout.recipes.stage import Stage
+from insideout.scales import Scale
+from insideout.training.config import TrainConfig
+from insideout.training.events import Event, Measured, Note, Sample, Started
+from insideout.training.metrics import Metric, together
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from insideout.data.batch import Document
+    from insideout.data.suite import Message
+    from insideout.finetuning.chat import ChatFormat, ChatWriter
+
+TOWN = "town"
+
+
+@dataclass(frozen=True)
+class SFTConfig:
+    """What it goes on from, what it learns from and in which format, and how it is trained."""
+
+    model: str = ""
+    """What to go on from: the folder of a run of `insideout train` or of a stage. Empty: the base model of the town."""
+    data: str = TOWN
+    """town, or the path of a .jsonl of conversations."""
+    template: Literal["ours", "alpaca", "chatml", "llama"] = "ours"
+    """How a conversation is written down."""
+    prompt_weight: float = 0.0
+    """How much of the user's words is learned as well; 0: none, 1: as much as the assistant's."""
+    n_examples: int = 0
+    """Learn from so many conversations, again and again. 0: from all; of the town, new ones each step."""
+    row_length: int = 256
+    """Tokens in a row: conversations are packed into rows of so many, and see nothing of each other."""
+    questions: int = 100
+    """Development questions of the town that are asked along the way."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes an accelerator when there is one."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How it is trained; batch_size counts conversations."""
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise BadInput("data is empty: give town, or the path of a .jsonl of conversations.")
+        if not 0 <= self.prompt_weight <= 1:
+            raise BadInput(f"prompt_weight is {self.prompt_weight}; it must lie between 0 and 1.")
+        if self.n_examples < 0 or self.row_length < 8 or self.questions < 2:
+            raise BadInput("n_examples must be at least 0, row_length at least 8, and questions at least 2.")
+
+
+SETTINGS: dict[Scale, SFTConfig] = {
+    "tiny": SFTConfig(
+        row_length=384, questions=4,
+        train=TrainConfig(
+            steps=20, batch_size=8, lr=2e-3, min_lr=2e-4, warmup_steps=3, optimizer="muon", precision="float32",
+            eval_every=10, checkpoint_every=10,
+        ),
+    ),
+    "laptop": SFTConfig(
+        train=TrainConfig(
+            steps=1500, batch_size=24, lr=1.5e-3, min_lr=5e-5, warmup_steps=20, optimizer="muon", eval_every=300,
+            checkpoint_every=300,
+        ),
+    ),
+    "gpu": SFTConfig(
+        row_length=512, questions=300,
+        train=TrainConfig(
+            steps=6000, batch_size=256, lr=5e-4, min_lr=2e-5, warmup_steps=100, optimizer="muon", compile=True,
+            eval_every=500, checkpoint_every=1000,
+        ),
+    ),
+}  # fmt: skip
+
+METRICS = (
+    Metric("validation_loss", "held-out loss", unit="nats per token", section="Loss",
+           words="Of the answers' tokens alone: what is only read does not count."),
+    Metric("correct", "right answers", unit="%", section="Development questions", better="higher",
+           words="The likeliest answer to questions of the development split, judged by the town's gold judge."),
+    Metric("stop_rate", "answers that ended by themselves", unit="%", section="Development questions", better="higher"),
+)  # fmt: skip
+
+
+class Assistant(LanguageModel):
+    """A model that answers."""
+
+    suites = ("instructions",)
+    """What it can be asked."""
+
+    def writer(self, temperature: float = 1.0) -> "ChatWriter":
+        """The model, spoken with in the format that it was tuned in."""
+        from insideout.finetuning.chat import ChatWriter
+        from insideout.finetuning.templates import TEMPLATES
+
+        return ChatWriter(self.model(), self.tokenizer(), temperature, template=TEMPLATES[self.config.template])
+
+
+def make(config: SFTConfig, inputs: Inputs, job: Job) -> None:
+    """Tune a model on conversations, the result last."""
+    import dataclasses
+
+    import torch
+
+    from insideout.data.batch import packed
+    from insideout.finetuning.chat import ChatFormat, ChatWriter, learned_share, with_chat_tokens
+    from insideout.finetuning.templates import TEMPLATES
+    from insideout.machine import accelerator, choose_device, machine
+    from insideout.recipes.texts import Samples
+    from insideout.training import distributed
+    from insideout.training.loop import train
+    from insideout.training.objective import Objective
+    from insideout.transformer.loss import next_token_loss
+    from insideout.transformer.vocabulary import grow
+
+    device = distributed.start(choose_device(config.device))
+    start = inputs["model"] if "model" in inputs else trained(config.model)
+    template = TEMPLATES[config.template]
+    tokenizer = with_chat_tokens(start.tokenizer(), template)
+    model = grow(start.model(), tokenizer.vocab_size, config.train.seed)
+    chat, length = ChatFormat(tokenizer, template), config.row_length
+    if length > model.config.context_length:
+        raise BadInput(f"row_length is {length}, more than the model's context of {model.config.context_length}.")
+    batch_of, held_out, prompt = conversations(config, chat)
+    share = learned_share(held_out)
+    job.tell(Note(f"Of the tokens {share:.0%} are learned: the assistant's words and the stop"))
+    samples, latest = Samples(job.folder / "samples.jsonl"), ""
+
+    def batch_at(step: int, micro_step: int) -> Any:
+        place = (step * config.train.accumulation + micro_step) * distributed.data_ranks(config.train.parallel)
+        documents = batch_of(place + distributed.data_rank(config.train.parallel))
+        return packed(documents, chat.pad_id, length)
+
+    def validate(model: "nn.Module") -> dict[str, float]:
+        nonlocal latest
+        total, count = 0.0, 0.0
+        with torch.no_grad():
+            for first in range(0, len(held_out), 64):
+                batch = packed(held_out[first : first + 64], chat.pad_id, length).to(device)
+                loss, n = next_token_loss(model, batch)
+                total, count = total + float(loss), count + n
+        with torch.autocast(device.type, enabled=False):
+            found, latest = asked(ChatWriter(model, tokenizer, 0.0, template=template), config, prompt)  # type: ignore[arg-type]
+        return {"validation_loss": total / count, **found}
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Started):
+            job.begin(
+                model=dataclasses.asdict(model.config), vocab_size=tokenizer.vocab_size, learned_share=share,
+                n_parameters=model.n_parameters, tokenizer_fingerprint=tokenizer.fingerprint,
+                machine=machine(accelerator(device)), threads=torch.get_num_threads(),
+            )  # fmt: skip
+            tokenizer.save(job.folder / "tokenizer.json")
+        job.tell(event)
+        if isinstance(event, Measured):
+            samples.add(event.step, latest)
+            job.tell(Sample(event.step, latest, ""))
+
+    result = train(
+        model, Objective(next_token_loss, METRICS), batch_at, config.train, out=job.folder, validate=validate,
+        on_event=listen, resume=job.resume and (job.folder / "checkpoints").is_dir(), device=device,
+        companions=companions_of(model.config, tokenizer.fingerprint),
+    )  # fmt: skip
+    if distributed.is_main():
+        job.end(**dataclasses.asdict(result), **{name: result.measured.get(name) for name in (m.name for m in METRICS)})
+    distributed.barrier()
+
+
+def conversations(
+    config: SFTConfig, chat: "ChatFormat"
+) -> "tuple[Callable[[int], list[Document]], list[Document], Sequence[Message]]":
+    """(what is learned from at the n-th place, held-out conversations, a held-out prompt), documents all checked.
+
+    Raises BadInput for a conversation that is longer than a row, with its line where it is from a file.
+    """
+    import random
+
+    from insideout.data.conversations import read_conversations
+    from insideout.data.town.instructions import Town
+    from insideout.finetuning.messages import check_messages
+
+    size, weight = config.train.batch_size, config.prompt_weight
+
+    def documents(talks: Sequence[Any]) -> "list[Document]":
+        return [chat.document(talk, prompt_weight=weight) for talk in talks]
+
+    if config.data == TOWN:
+        talks: Sequence[Any] = list(islice(Town().demonstrations("development"), 200))
+        held_out, prompt = documents(talks), talks[0][:-1]
+        if not config.n_examples:
+
+            def anew(place: int) -> "list[Document]":
+                stream = Town().demonstrations("train", (config.train.seed + 1) * 1_000_003 + place)
+                return documents(list(islice(stream, size)))
+
+            return anew, held_out, prompt
+        known = documents(list(islice(Town().demonstrations("train", config.train.seed), config.n_examples)))
+    else:
+        talks = read_conversations(config.data)
+        every = documents(talks)
+        for number, document in enumerate(every, 1):
+            n = sum(len(segment.ids) for segment in document)
+            if n > config.row_length:
+                raise BadInput(
+                    f"{config.data}: conversation {number} has {n} tokens, and row_length is {config.row_length}: make "
+                    "row_length larger, or leave it out."
+                )
+        order = list(range(len(every)))
+        random.Random(0).shuffle(order)
+        n_held_out = max(1, len(every) // 10)
+        held_out = [every[i] for i in order[:n_held_out]]
+        known = [every[i] for i in order[n_held_out:]][: config.n_examples or None]
+        prompt = check_messages(talks[order[0]], answered=True)[:-1]
+        if not known:
+            raise BadInput(f"{config.data} has {len(every)} conversations: give at least 2, since a tenth is held out.")
+
+    def again(place: int) -> "list[Document]":
+        chosen = []
+        for at in range(place * size, (place + 1) * size):
+            epoch, i = divmod(at, len(known))
+            order = list(range(len(known)))
+            random.Random(f"{config.train.seed} {epoch}").shuffle(order)
+            chosen.append(known[order[i]])
+        return chosen
+
+    return again, held_out, prompt
+
+
+def asked(writer: "ChatWriter", config: SFTConfig, prompt: "Sequence[Message]") -> tuple[dict[str, float], str]:
+    """What development questions of the town find, and a held-out prompt with its answer, to be looked at.
+
+    A model that learns from data of the reader's own is not asked about the town.
+    """
+    from statistics import fmean
+
+    from insideout.data.town.instructions import Town
+
+    town = Town()
+    room = writer.model.config.context_length - len(writer.ids_of(tuple(prompt)))
+    [[answer]] = writer.write([tuple(prompt)], 1, 0, town.max_new_tokens) if room > 0 else [[None]]
+    shown = f"{prompt[-1].content}\n→ {'' if answer is None else answer.text}"
+    if config.data != TOWN:
+        return {}, shown
+    questions = town.draw("development", config.questions)
+    answers = [each for [each] in writer.write([q.prompt for q in questions], 1, 0, town.max_new_tokens)]
+    right = [bool(town.judge(q, each.text)["correct"]) for q, each in zip(questions, answers, strict=True)]
+    return {"correct": fmean(right), "stop_rate": fmean(bool(each.finished) for each in answers)}, shown
+
+
+def trained(path: str) -> Any:
+    """A model of ours by its folder: what `insideout train` or a stage wrote. Raises BadInput for anything else."""
+    from insideout.recipes.base import load as load_base
+
+    folder = Path(path).expanduser()
+    file = folder / "config.json"
+    if not file.is_file():
+        raise BadInput(f"There is no model in {folder}: give the folder of a run of ours.")
+    about = read_object(file)
+    stage = about.get("stage", "pretrain")
+    if about.get("format") != FORMAT or stage not in ("pretrain", "base", "sft"):
+        raise BadInput(f"{folder} holds no model that could be tuned: give the folder of a run of ours.")
+    return {"pretrain": Run, "base": load_base, "sft": load}[stage](folder)
+
+
+def sources(config: SFTConfig) -> dict[str, str]:
+    """Fingerprints of what it reads from elsewhere."""
+    import hashlib
+
+    found = {}
+    if config.data != TOWN:
+        try:
+            found["data"] = hashlib.sha256(Path(config.data).read_bytes()).hexdigest()
+        except OSError as error:
+            raise BadInput(f"Could not read {config.data} ({error.strerror}): check the path.") from error
+    if config.model:
+        found["model"] = trained(config.model).fingerprint
+    return found
+
+
+def load(folder: Path) -> Assistant:
+    """The assistant in a folder."""
+    found: Assistant = read(Assistant, folder, "sft", SFTConfig)
+    return found
+
+
+def report(folder: Path) -> Path:
+    """Write report.html; return its path."""
+    from insideout.recipes.report import Card, figure, write_report
+
+    run = load(folder)
+    result = run.result() or {}
+    share = {name: None if result.get(name) is None else 100 * result[name] for name in ("correct", "stop_rate")}
+    cards = (
+        Card("right answers", figure(share["correct"], 0) + " %", "the likeliest, to development questions"),
+        Card("ended by themselves", figure(share["stop_rate"], 0) + " %", "of these answers"),
+        Card("held-out loss", figure(result.get("validation_loss"), 3), "nats per token of the answers"),
+    )
+    return write_report(
+        run, together(METRICS, "tokens"), title="A model that answers",
+        lead=f"{run.about['n_parameters']:,} parameters, at {run.about['scale']} scale.", cards=cards,
+    )  # fmt: skip
+
+
+STAGE = Stage(
+    "sft", "The base model, tuned on conversations: it answers.", SETTINGS, make, load,
+    needs={"model": "base"}, sources=sources, free=("device", "checkpoint_every"), report=report,
+)  # fmt: skip
