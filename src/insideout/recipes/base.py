@@ -178,7 +178,7 @@ def make(config: BaseConfig, inputs: Inputs, job: Job) -> None:
 
 @lru_cache(maxsize=2)
 def town_tokenizer(vocab_size: int, n_texts: int) -> "BPETokenizer":
-    """A vocabulary for the town, with the end and the pad token, from stories and conversations of the training split."""
+    """A vocabulary for the town, with the end and the pad token, from training stories and conversations."""
     from insideout.data.town.instructions import Town
     from insideout.data.town.stories import stories
     from insideout.transformer.tokenizer import BPETokenizer
