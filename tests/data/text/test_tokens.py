@@ -87,6 +87,21 @@ def test_truncated_tokens_are_made_again(tmp_path: Path, name: str):
     assert prepare(corpus, tokenizer, folder).train.ids.tolist() == first
 
 
+@pytest.mark.parametrize("name", ["train.bin", "validation.bin", "about.json"])
+def test_tokens_whose_content_changed_are_made_again(tmp_path: Path, name: str):
+    corpus, tokenizer, folder = corpus_of(tmp_path), CharacterTokenizer.train(TEXT), tmp_path / "tokens"
+    first = prepare(corpus, tokenizer, folder)
+    parts, ratio = (first.train.ids.tolist(), first.validation.ids.tolist()), first.validation_bytes_per_token
+    damaged = next(folder.iterdir()) / name
+    content = bytearray(damaged.read_bytes())
+    at = content.index(b'per_token": ') + 12 if name == "about.json" else 20  # the ratio's first digit, the tenth token
+    content[at] = ord("7") if content[at] != ord("7") else ord("8")
+    damaged.write_bytes(content)
+    again = prepare(corpus, tokenizer, folder)
+    assert (again.train.ids.tolist(), again.validation.ids.tolist()) == parts
+    assert again.validation_bytes_per_token == ratio
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

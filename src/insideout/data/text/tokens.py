@@ -8,10 +8,11 @@ Shapes: B batch, T context length.
 import errno
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ from insideout.data.text.cut import cut_safely
 from insideout.errors import BadInput
 from insideout.files import locked, whole_folder
 
-_FORMAT = 1  # change it when the files' layout changes
+_FORMAT = 2  # change it when the files' layout changes
+PARTS = ("train", "validation")
 
 
 @runtime_checkable
@@ -132,18 +134,30 @@ def _check_length(tokens: Tokens, context_length: int) -> None:
 
 
 def _read(place: Path) -> TokenData | None:
-    """The tokens in `place`, or None where they are absent or damaged."""
+    """The tokens in `place`, or None where they are absent or damaged: another size, another content."""
     try:
-        about = json.loads((place / "about.json").read_text())
+        about = json.loads((place / "about.json").read_text(encoding="utf-8"))
+        if about.pop("checksum") != _checksum(place, about):
+            return None
         parts = {}
-        for part in ("train", "validation"):
+        for part in PARTS:
             path, n, dtype = place / f"{part}.bin", int(about[part]), np.dtype(about["dtype"])
             if path.stat().st_size != n * dtype.itemsize:
                 return None
             parts[part] = Tokens(np.memmap(path, dtype, mode="r", shape=(n,)) if n else np.empty(0, dtype))
         return TokenData(parts["train"], parts["validation"], float(about["validation_bytes_per_token"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _checksum(place: Path, about: dict[str, Any]) -> int:
+    """CRC-32 of the tokens and of what is said about them. It costs less than the corpus, which was read anyway."""
+    found = zlib.crc32(json.dumps(about, sort_keys=True).encode())
+    for part in PARTS:
+        with (place / f"{part}.bin").open("rb") as file:
+            while block := file.read(1 << 20):
+                found = zlib.crc32(block, found)
+    return found
 
 
 def _write(corpus: Corpus, tokenizer: Tokenizer, place: Path, split: int) -> None:
@@ -166,7 +180,8 @@ def _write(corpus: Corpus, tokenizer: Tokenizer, place: Path, split: int) -> Non
                     "validation": n_validation,
                     "validation_bytes_per_token": n_bytes / max(1, n_validation),
                 }
-                (beside / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+                about["checksum"] = _checksum(beside, about)
+                (beside / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         cure = "free some space" if error.errno == errno.ENOSPC else "check that it may be written"
         raise BadInput(f"Could not write tokens to {place.parent}: {error.strerror}; {cure}.") from error
