@@ -15,6 +15,7 @@ Used from part 2 on. Shapes: B rows, T positions, D documents.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -29,6 +30,8 @@ IGNORE = -100
 """A target that is not learned: padding, what is only read, and what would follow a document's last token."""
 
 
+MOST = 2**31
+"""No vocabulary has so many tokens, and no row."""
 ROUNDING = 1e-5
 """By how much a log-probability may lie above 0."""
 
@@ -101,7 +104,13 @@ class Batch:
         return total.index_add(0, self.segments[self.mask], x[self.mask])
 
     def take(self, rows: Sequence[int]) -> "Batch":
-        """These rows and their documents, in this order: for minibatches."""
+        """These rows and their documents, in this order: for minibatches. Raises BadInput for rows that are not there."""
+        try:
+            rows = [range(len(self.ids))[operator.index(row)] for row in rows]
+        except (TypeError, IndexError):
+            raise BadInput(f"These are not rows of a batch that has {len(self.ids)}: {list(rows)!r}.") from None
+        if not rows:
+            raise BadInput("No row was chosen to be taken.")
         of_row: dict[int, list[int]] = {}
         for number, row in enumerate(self.rows.tolist()):
             of_row.setdefault(row, []).append(number)
@@ -155,6 +164,8 @@ def packed(
     """Several documents a row, each in the first row that has room for it. Raises BadInput as `padded` does."""
     rows: list[list[int]] = []
     room: list[int] = []
+    if not is_whole(row_length) or not 0 < row_length < MOST:
+        raise BadInput(f"row_length is {row_length!r}; it must be a number of tokens.")
     for number, document in enumerate(documents):
         length = sum(len(segment.ids) for segment in document)
         row = next((row for row, left in enumerate(room) if left >= length), len(rows))
@@ -178,6 +189,10 @@ def laid_out(
     """The batch whose rows hold the documents of these numbers, each exactly once. For whoever packs in another way."""
     if not documents:
         raise BadInput("There are no documents to make a batch of.")
+    if side not in ("left", "right"):
+        raise BadInput(f"side is {side!r}; rows are filled up on the left or on the right.")
+    if pad_id is not None and (not is_whole(pad_id) or not 0 <= pad_id < MOST):
+        raise BadInput(f"pad_id is {pad_id!r}; it must be the id of a token.")
     if sorted(number for row in rows for number in row) != list(range(len(documents))):
         raise BadInput("Each document must lie in exactly one row.")
     if finished is not None and len(finished) != len(documents):
@@ -221,14 +236,38 @@ def laid_out(
     )  # fmt: skip
 
 
+def token_id(value: Any) -> int:
+    """An id as an int. Raises TypeError for what is no whole number."""
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Is it one whole number?"""
+    try:
+        return token_id(value) is not None
+    except TypeError:
+        return False
+
+
+def is_number(value: Any) -> bool:
+    """Is it one finite number?"""
+    try:
+        return not isinstance(value, str | bytes) and math.isfinite(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
 def columns_of(document: Document) -> dict[str, Tensor]:
     """A document's numbers, (T,) each: what is said of token t + 1 stands at position t, which says it."""
     ids = torch.tensor([int(id) for segment in document for id in segment.ids])
     weights = torch.tensor([float(segment.learn) for segment in document for _ in segment.ids])
     columns = {"weights": weights}
     for name in ("logprobs", "rewards"):
-        each = [getattr(segment, name) or [0.0] * len(segment.ids) for segment in document]
-        columns[name] = torch.tensor([float(x) for part in each for x in part])
+        each = [(segment.ids, getattr(segment, name)) for segment in document]
+        parts = [[0.0] * len(ids) if numbers is None else numbers for ids, numbers in each]
+        columns[name] = torch.tensor([float(x) for part in parts for x in part])
     columns = {name: torch.cat([x[1:], x.new_zeros(1)]) for name, x in columns.items()}  # nothing follows the last
     following = torch.cat([ids[1:], ids.new_zeros(1)])
     targets = following.where(columns["weights"] > 0, IGNORE)
@@ -238,27 +277,33 @@ def columns_of(document: Document) -> dict[str, Tensor]:
 def check_document(number: int, document: Document, pad_id: int | None, read_only: bool) -> None:
     """Raises BadInput for a document that has no tokens, holds the pad token, teaches nothing, or does not fit."""
     where = f"Document {number}"
-    ids = [int(id) for segment in document for id in segment.ids]
+    try:
+        ids = [token_id(id) for segment in document for id in segment.ids]
+    except (TypeError, AttributeError):
+        raise BadInput(f"{where} is no list of segments whose ids are whole numbers.") from None
     if not ids:
         raise BadInput(f"{where} has no tokens: leave it out.")
-    if min(ids) < 0:
-        raise BadInput(f"{where} holds {min(ids)}, which is no token's id.")
+    for extreme in (min(ids), max(ids)):
+        if not 0 <= extreme < MOST:
+            raise BadInput(f"{where} holds {extreme}, which is no token's id.")
     if pad_id is not None and pad_id in ids:
         raise BadInput(f"{where} holds the pad token {pad_id}: padding needs a token of its own, not the stop token.")
     for segment in document:
-        if not 0 <= segment.learn <= 1:
-            raise BadInput(f"{where} has a segment of weight {segment.learn}; it must lie between 0 and 1.")
+        if not isinstance(segment.learn, int | float) or not 0 <= segment.learn <= 1:
+            raise BadInput(f"{where} has a segment of weight {segment.learn!r}; it must lie between 0 and 1.")
         for name in ("logprobs", "rewards"):
             numbers = getattr(segment, name)
             if numbers is not None and len(numbers) != len(segment.ids):
                 raise BadInput(f"{where} has {len(numbers)} {name} for {len(segment.ids)} tokens: give one to each.")
+        if segment.rewards is not None and not all(is_number(x) for x in segment.rewards):
+            raise BadInput(f"{where} has a reward that is no finite number.")
     drawn = [segment for segment in document if segment.logprobs is not None]
     for segment in document if drawn else ():
         if segment.learn and segment.logprobs is None:
             raise BadInput(
                 f"{where} was drawn, but a segment to learn from has no logprobs: keep what it was drawn by."
             )
-        if not all(-math.inf < x < ROUNDING for x in segment.logprobs or ()):
+        if segment.logprobs is not None and not all(is_number(x) and x < ROUNDING for x in segment.logprobs):
             raise BadInput(f"{where} has a log-probability that is not a number of 0 or less.")
     if any(document[0] is segment for segment in drawn):
         raise BadInput(

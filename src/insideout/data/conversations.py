@@ -17,6 +17,8 @@ from insideout.errors import BadInput, first_line
 
 __all__ = ["Pair", "read_conversations", "read_pairs"]
 
+ROLES = ("system", "user", "assistant")
+
 
 class Pair(NamedTuple):
     """A conversation up to the answer, and two answers."""
@@ -39,8 +41,8 @@ def read_pairs(path: str | Path) -> list[Pair]:
 def lines(path: str | Path) -> Iterator[tuple[dict[str, Any], str]]:
     """(what a line holds, how to name it)."""
     try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, ValueError) as error:
+        text = Path(path).read_text("utf-8-sig")
+    except (OSError, ValueError, TypeError) as error:
         raise BadInput(f"Could not read {path}: {first_line(error)}. Check the path.") from error
     n = 0
     for number, line in enumerate(text.split("\n"), 1):
@@ -62,7 +64,10 @@ def lines(path: str | Path) -> Iterator[tuple[dict[str, Any], str]]:
 def conversation(line: dict[str, Any], where: str) -> tuple[Message, ...]:
     """The messages of a line."""
     if "messages" in line:
-        return messages(line["messages"], where)
+        found = messages(line["messages"], where)
+        if found[-1].role != "assistant":
+            raise BadInput(f"{where} does not end with the assistant: there is no answer to learn from.")
+        return found
     if "instruction" in line and "output" in line:
         asked = [said(line, "instruction", where), *([said(line, "input", where)] if line.get("input") else [])]
         return (Message("user", "\n".join(asked)), Message("assistant", said(line, "output", where)))
@@ -85,6 +90,10 @@ def pair(line: dict[str, Any], where: str) -> Pair:
     prompts = [side[:-1] if side[: len(prompt)] == prompt else (*prompt, *side[:-1]) for side in told]
     if prompts[0] != prompts[1] or not prompts[0]:
         raise BadInput(f"{where}: chosen and rejected do not answer the same prompt, or there is none.")
+    if any(side[-1].role != "assistant" for side in told):
+        raise BadInput(f"{where}: chosen and rejected must each end with the assistant's answer.")
+    if prompts[0][-1].role != "user":
+        raise BadInput(f"{where}: the prompt does not end with the user: there is nothing to answer.")
     chosen, rejected = (side[-1].content for side in told)
     if chosen == rejected:
         raise BadInput(f"{where}: chosen and rejected are the same: nothing can be learned from it. Leave it out.")
@@ -99,7 +108,14 @@ def messages(given: Any, where: str) -> tuple[Message, ...]:
     for i, each in enumerate(given, 1):
         if not (isinstance(each, dict) and isinstance(each.get("role"), str) and isinstance(each.get("content"), str)):
             raise BadInput(f"{where}, message {i} is no role and content, both texts.")
-        found.append(Message(each["role"], each["content"]))
+        if each["role"] not in ROLES:
+            raise BadInput(f"{where}, message {i} has the role {each['role']!r}: it must be {', '.join(ROLES)}.")
+        found.append(Message(each["role"], said(each, "content", f"{where}, message {i}")))
+    for i, turn in enumerate(found):
+        before = found[i - 1].role if i else ""
+        if turn.role == before or (turn.role == "system" and i) or (turn.role == "assistant" and before == "system"):
+            raise BadInput(f"{where}, message {i + 1} is the {turn.role}'s, out of turn: system first, if at all, then "
+                           "user and assistant.")  # fmt: skip
     return tuple(found)
 
 
@@ -108,6 +124,8 @@ def said(line: dict[str, Any], name: str, where: str) -> str:
     value = line[name]
     if not isinstance(value, str) or not value.strip():
         raise BadInput(f"{where} has an empty {name}, or one that is no text.")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadInput(f"{where} has half a surrogate pair in its {name}, which is not text. Mend the line.")
     return value
 
 

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from insideout.errors import BadInput
+from insideout.finetuning.checks import check_mask, check_range, check_shapes
+from insideout.transformer.generation.inputs import real
 
 __all__ = ["gae", "leave_one_out", "token_rewards", "whitened"]
 
@@ -31,8 +33,9 @@ def gae(
     as do γ and λ outside [0, 1]. Source: Schulman et al. 2016 (GAE), eq. 16.
     """
     for name, value in {"gamma": gamma, "lam": lam}.items():
-        if not 0 <= value <= 1:
-            raise BadInput(f"{name} is {value}: it must lie between 0 and 1.")
+        check_range(name, value, 0.0, 1.0)
+    check_shapes(rewards=rewards, values=values, mask=mask)
+    check_mask(mask)
     if bool(rewards.masked_fill(mask, 0).any()):
         raise BadInput(
             "A reward stands at a token that the mask leaves out and would be lost: put it at a drawn token."
@@ -58,6 +61,12 @@ def token_rewards(
     `divergences` is k1, in nats. Raises BadInput for an answer without a step. Source: Ziegler et al. 2019, eq. 2;
     Ouyang et al. 2022, eq. 2.
     """
+    check_mask(mask)
+    check_shapes(divergences=divergences, mask=mask)
+    if scores.shape != mask.shape[:1]:
+        raise BadInput(f"There are scores of shape {tuple(scores.shape)} for {len(mask)} answers: give one to each.")
+    if real("beta", beta) < 0:
+        raise BadInput(f"beta is {beta}: it must be at least 0, or going away from the reference is rewarded.")
     if not bool(mask.any(-1).all()):
         raise BadInput(f"Answer {int((~mask.any(-1)).nonzero()[0])} has no token in the mask to put its score at.")
     last = mask.shape[1] - 1 - mask.flip(-1).int().argmax(-1, keepdim=True)  # (B, 1)
@@ -71,6 +80,8 @@ def leave_one_out(rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
     A baseline that does not depend on the answer itself, so that the gradient stays unbiased. Never divided by a
     deviation. Raises BadInput for one answer a prompt. Source: Kool et al. 2019; Ahmadian et al. 2024 (RLOO).
     """
+    if rewards.dim() != 2:
+        raise BadInput(f"The rewards have the shape {tuple(rewards.shape)}: give (P, G), a row of answers a prompt.")
     n = rewards.shape[1]
     if n < 2:
         raise BadInput(f"Leaving one out needs other answers to the same prompt, and there is {n}: draw at least 2.")
@@ -79,6 +90,8 @@ def leave_one_out(rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
 
 def whitened(advantages: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     """Mean 0 and deviation 1 over the steps of the mask, 0 elsewhere; alike all, they become 0."""
+    check_mask(mask)
+    check_shapes(advantages=advantages, mask=mask)
     steps = advantages[mask]
     if steps.numel() == 0:
         raise BadInput("The mask has no step: there are no advantages to whiten.")

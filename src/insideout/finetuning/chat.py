@@ -17,6 +17,7 @@ from typing import Any
 from insideout.data.batch import Document, Segment
 from insideout.data.suite import Message, Prompt
 from insideout.errors import BadInput
+from insideout.finetuning.checks import check_range
 from insideout.finetuning.messages import check_messages
 from insideout.finetuning.templates import OURS, PAD, Template, Turn
 from insideout.transformer.generation.writer import GPTWriter
@@ -81,6 +82,7 @@ class ChatFormat:
         With a `prompt_weight`, what the user says is learned too, each token by so much.
         Raises BadInput as `check_messages` does.
         """
+        check_range("prompt_weight", prompt_weight, 0.0, 1.0)
         checked = check_messages(messages, answered=True)
         found = self._opening(checked)
         for message in checked:

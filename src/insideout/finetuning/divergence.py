@@ -18,16 +18,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.finetuning.checks import check_shapes
+
 __all__ = ["exact", "k1", "k2", "k3"]
 
 
 def k1(logprobs: Float[Tensor, "*shape"], reference_logprobs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """log π − log π_ref: unbiased; of either sign, and noisy."""
+    check_shapes(logprobs=logprobs, reference_logprobs=reference_logprobs)
     return logprobs - reference_logprobs
 
 
 def k2(logprobs: Float[Tensor, "*shape"], reference_logprobs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """½ (log π − log π_ref)²: never negative, biased in value, right in gradient."""
+    check_shapes(logprobs=logprobs, reference_logprobs=reference_logprobs)
     return (logprobs - reference_logprobs).square() / 2
 
 
@@ -36,6 +40,7 @@ def k3(logprobs: Float[Tensor, "*shape"], reference_logprobs: Float[Tensor, "*sh
 
     By expm1, since near 0 the plain difference keeps no digits.
     """
+    check_shapes(logprobs=logprobs, reference_logprobs=reference_logprobs)
     log_ratio = reference_logprobs - logprobs
     return torch.expm1(log_ratio) - log_ratio
 
@@ -47,6 +52,7 @@ def exact(
 
     What π never says (log π = −∞) adds nothing; what it says and the reference never does makes it infinite.
     """
+    check_shapes(logprobs=logprobs, reference_logprobs=reference_logprobs)
     possible = logprobs > -torch.inf
     difference = torch.where(possible, logprobs, 0.0) - torch.where(possible, reference_logprobs, 0.0)
     return (logprobs.exp() * difference).sum(-1)

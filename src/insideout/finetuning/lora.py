@@ -25,7 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from insideout.errors import BadInput
+from insideout.training.config import fits
 from insideout.transformer.exchange.families import family_of
+from insideout.transformer.generation.inputs import SEEDS, real, whole
 from insideout.transformer.model import GPT
 
 __all__ = [
@@ -52,6 +54,18 @@ class LoRAConfig:
     """Scale by alpha / √rank instead, so that a larger rank does not learn more slowly."""
 
     def __post_init__(self) -> None:
+        whole("rank", self.rank, 1)
+        for name in ("alpha", "dropout"):
+            real(name, getattr(self, name))
+        if (
+            not fits(self.rslora, bool)
+            or not isinstance(self.targets, list | tuple)
+            or not fits(list(self.targets), list[str])
+        ):
+            raise BadInput(
+                f"rslora is {self.rslora!r} and the targets are {self.targets!r}: give True or False, and a tuple of "
+                "names or patterns."
+            )
         if self.rank < 1 or not 0 < self.alpha < math.inf or not 0 <= self.dropout < 1 or not self.targets:
             raise BadInput(
                 f"The adapter's rank is {self.rank}, alpha {self.alpha}, dropout {self.dropout}, with "
@@ -148,16 +162,22 @@ def add_adapter(model: GPT, config: LoRAConfig, name: str = "default", seed: int
     Raises BadInput for a name that is taken or no name, a pattern that fits no layer, a rank that is too high, and for
     a head that shares its matrix with the embedding.
     """
-    if not re.fullmatch(r"[A-Za-z]\w*", name) or hasattr(nn.ModuleDict, name) or name in adapters(model):
+    if (
+        not isinstance(name, str)
+        or not re.fullmatch(r"[A-Za-z]\w*", name)
+        or hasattr(nn.ModuleDict, name)
+        or name in adapters(model)
+    ):
         raise BadInput(f"The adapter's name is {name!r}: choose another, of letters, digits and _, that is not taken.")
     check_unmerged(model)
+    seed = whole("seed", seed, 0, SEEDS - 1)
     chosen: dict[str, dict[str, Rows]] = {}
     used: set[str] = set()
     for module, parts in layers(model).items():
         for part, rows in parts.items():
-            fits = {pattern for pattern in config.targets if matches(pattern, module, part)}
-            used |= fits
-            if fits:
+            fitting = {pattern for pattern in config.targets if matches(pattern, module, part)}
+            used |= fitting
+            if fitting:
                 chosen.setdefault(module, {})[part] = rows
     if missed := [pattern for pattern in config.targets if pattern not in used]:
         raise BadInput(

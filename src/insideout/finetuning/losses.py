@@ -4,7 +4,7 @@
 
 Each takes log-probabilities of whole answers, summed over their tokens (log π(y|x), in nats), under the policy that is
 trained and, where it has one, under the reference that is not. Each gives a loss a pair, or an answer; the mean is
-taken by whoever knows over how many. Shapes: B pairs, or answers. σ is the logistic function.
+taken by whoever knows over how many. Tensors of other shapes than these are refused: they would broadcast. Shapes: B pairs, or answers. σ is the logistic function.
 Used in part 3, by the reward model and by the chapters on DPO and its family.
 """
 
@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from insideout.errors import BadInput
+from insideout.finetuning.checks import check_mask, check_positive, check_shapes
+from insideout.transformer.generation.inputs import real, whole
 
 __all__ = [
     "bradley_terry", "centring", "dpo", "implicit_reward", "ipo", "kto", "kto_mismatches", "kto_reference_point",
@@ -28,6 +30,9 @@ def bradley_terry(
 
     Source: Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; the margin: Touvron et al. 2023 (Llama 2), eq. 2.
     """
+    check_shapes(chosen=chosen, rejected=rejected)
+    if isinstance(margin, Tensor) and margin.dim():
+        check_shapes(chosen=chosen, margin=margin)
     return -logsigmoid(chosen - rejected - margin)
 
 
@@ -36,6 +41,7 @@ def centring(chosen: Float[Tensor, " B"], rejected: Float[Tensor, " B"]) -> Floa
 
     Source: Eisenstein et al. 2023 (Helping or herding).
     """
+    check_shapes(chosen=chosen, rejected=rejected)
     return (chosen + rejected).square()
 
 
@@ -45,6 +51,7 @@ def implicit_reward(policy: Float[Tensor, " B"], reference: Float[Tensor, " B"],
     Raises BadInput unless β is above 0. Source: Rafailov et al. 2023, eq. 5.
     """
     check_positive("beta", beta)
+    check_shapes(policy=policy, reference=reference)
     return beta * (policy - reference)
 
 
@@ -64,8 +71,9 @@ def dpo(
     Raises BadInput unless β is above 0 and ε in [0, 1/2).
     Source: Rafailov et al. 2023, eq. 7; cDPO: Mitchell 2023 (A note on DPO with noisy preferences).
     """
-    if not 0 <= label_smoothing < 0.5:
+    if not 0 <= real("label_smoothing", label_smoothing) < 0.5:
         raise BadInput(f"label_smoothing is {label_smoothing}: it must be at least 0 and below 0.5, a share of errors.")
+    check_shapes(policy_chosen=policy_chosen, policy_rejected=policy_rejected)
     margin = implicit_reward(policy_chosen, reference_chosen, beta=beta)
     margin = margin - implicit_reward(policy_rejected, reference_rejected, beta=beta)
     return -(1 - label_smoothing) * logsigmoid(margin) - label_smoothing * logsigmoid(-margin)
@@ -87,6 +95,10 @@ def ipo(
     Source: Azar et al. 2023, eq. 17 (β is the paper's τ).
     """
     check_positive("beta", beta)
+    check_shapes(
+        policy_chosen=policy_chosen, policy_rejected=policy_rejected, reference_chosen=reference_chosen,
+        reference_rejected=reference_rejected,
+    )  # fmt: skip
     gain = (policy_chosen - policy_rejected) - (reference_chosen - reference_rejected)
     return (gain - 1 / (2 * beta)).square()
 
@@ -104,9 +116,15 @@ def kto(
     """λ_D (1 − σ(β (r − z))) of a good answer, λ_U (1 − σ(β (z − r))) of a bad one, with r = log π − log π_ref.
 
     No pairs: each answer is called good or bad alone, and is measured against z, `kto_reference_point`.
-    Raises BadInput unless β is above 0. Source: Ethayarajh et al. 2024, eq. 8.
+    Raises BadInput unless β and both weights λ are above 0. Source: Ethayarajh et al. 2024, eq. 8.
     """
-    check_positive("beta", beta)
+    for name, value in (("beta", beta), ("desirable_weight", desirable_weight),
+                        ("undesirable_weight", undesirable_weight)):  # fmt: skip
+        check_positive(name, value)
+    check_shapes(policy=policy, reference=reference, desirable=desirable)
+    check_mask(desirable, "desirable")
+    if reference_point.dim():
+        raise BadInput(f"The reference point has the shape {tuple(reference_point.shape)}: it is one number.")
     value = beta * (policy - reference - reference_point)  # (B,)
     return torch.where(desirable, desirable_weight * (-value).sigmoid(), undesirable_weight * value.sigmoid())
 
@@ -118,6 +136,7 @@ def kto_mismatches(n: int) -> list[int]:
     which there is no other answer.
     Source: Ethayarajh et al. 2024, §4.
     """
+    n = whole("n", n, 0)
     if n < 2:
         raise BadInput(f"KTO reads each prompt with another one's answer, and this batch has {n}: give it at least 2.")
     return [(i + 1) % n for i in range(n)]
@@ -129,6 +148,9 @@ def kto_reference_point(policy: Float[Tensor, " B"], reference: Float[Tensor, " 
     A number: nothing is learned through it. The mean is of the whole batch: of an accumulated one, of all its parts.
     Source: Ethayarajh et al. 2024, §4.
     """
+    check_shapes(policy=policy, reference=reference)
+    if not len(policy):
+        raise BadInput("KTO's reference point is a mean over answers, and there is none.")
     return (policy - reference).detach().mean().clamp_min(0)
 
 
@@ -147,7 +169,8 @@ def simpo(
     Source: Meng et al. 2024 (SimPO), eq. 6.
     """
     check_positive("beta", beta)
-    if not gamma >= 0:
+    check_pairs(policy_chosen, policy_rejected, chosen_lengths, rejected_lengths)
+    if not real("gamma", gamma) >= 0:
         raise BadInput(f"gamma is {gamma}: the margin must be at least 0.")
     return -logsigmoid(beta * (policy_chosen / chosen_lengths - policy_rejected / rejected_lengths) - gamma)
 
@@ -166,6 +189,7 @@ def orpo(
     Source: Hong et al. 2024, eq. 6 and 7 (the weight is the paper's λ).
     """
     check_positive("weight", weight)
+    check_pairs(policy_chosen, policy_rejected, chosen_lengths, rejected_lengths)
     chosen, rejected = policy_chosen / chosen_lengths, policy_rejected / rejected_lengths
     return -chosen - weight * logsigmoid(log_odds(chosen) - log_odds(rejected))
 
@@ -175,7 +199,11 @@ def log_odds(logprob: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
     return logprob - (-torch.expm1(logprob)).log()
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raises BadInput unless a setting is a finite number above 0."""
-    if not 0 < value < float("inf"):
-        raise BadInput(f"{name} is {value}: it must be a finite number above 0.")
+def check_pairs(chosen: Tensor, rejected: Tensor, chosen_lengths: Tensor, rejected_lengths: Tensor) -> None:
+    """Raises BadInput unless all have one shape and every answer at least one token."""
+    check_shapes(
+        policy_chosen=chosen, policy_rejected=rejected, chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths
+    )
+    shortest = min((float(lengths.min()) for lengths in (chosen_lengths, rejected_lengths) if len(lengths)), default=1)
+    if not shortest >= 1:
+        raise BadInput(f"An answer has {shortest:g} tokens: a mean over tokens must be over at least 1.")

@@ -45,8 +45,11 @@ def check_messages(messages: Any, *, answered: bool, where: str = "The conversat
 
 def message_of(given: Any, where: str) -> Message:
     """A message from a pair or from a dict of role and content."""
-    fields = given if isinstance(given, dict) else dict(zip(("role", "content"), given, strict=False))
-    role, content = fields.get("role"), fields.get("content")
+    if isinstance(given, list | tuple) and len(given) == 2:
+        given = {"role": given[0], "content": given[1]}
+    if not isinstance(given, dict):
+        raise BadInput(f"{where} is {type(given).__name__}: give its role and its content, both texts.")
+    role, content = given.get("role"), given.get("content")
     if role not in ROLES:
         raise BadInput(f"{where} has the role {role!r}: it must be one of {', '.join(ROLES)}.")
     if not isinstance(content, str) or not content.strip():

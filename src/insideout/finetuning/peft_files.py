@@ -20,6 +20,7 @@ from torch import Tensor
 
 from insideout.errors import BadInput, first_line
 from insideout.finetuning.lora import LoRAConfig, adapted, adapters, add_adapter, address, base_of, layers
+from insideout.training.config import fitted
 from insideout.training.weights import fingerprint
 from insideout.transformer.exchange.families import PREFIX, family_of, weight_map
 from insideout.transformer.exchange.hub import new_folder
@@ -78,6 +79,12 @@ def load_adapter(model: GPT, folder: str | Path, name: str = "default") -> None:
         raise BadInput(f"{folder} holds an adapter of the kind {kind}: only LoRA without biases is read.")
     if strange := [setting for setting in REFUSED if about.get(setting)]:
         raise BadInput(f"{folder} sets {strange[0]} to {about[strange[0]]!r}, which is not supported.")
+    started = about.get("init_lora_weights", True)
+    if started not in (True, False, None, "gaussian", "eva", "orthogonal"):
+        raise BadInput(
+            f"{folder} sets init_lora_weights to {started!r}, which may change the base's own weights: convert it to a "
+            "plain LoRA by peft first."
+        )
     if (folder / BASE).exists() and read_json(folder / BASE).get("base") != base_fingerprint(model):
         raise BadInput(
             f"The adapter in {folder} was learned beside other weights than this model's: load its own base."
@@ -86,18 +93,24 @@ def load_adapter(model: GPT, folder: str | Path, name: str = "default") -> None:
     ours = {target: part for part, target in their_names(model).items()}
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
+        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            raise BadInput(
+                f"{folder / WEIGHTS} is damaged: not all numbers of {key} are finite floating-point numbers."
+            )
         target, _, kind = key.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
         if target not in ours or kind not in ("lora_A", "lora_B"):
             raise BadInput(
                 f"The adapter in {folder} holds {key}, for which this model has no layer: it is for another one."
             )
         found.setdefault(ours[target], {})[kind[-1]] = tensor
+    if not found:
+        raise BadInput(f"{folder / WEIGHTS} holds no adapter.")
     try:
         config = LoRAConfig(
-            int(about["r"]), float(about["lora_alpha"]), tuple(found), float(about.get("lora_dropout", 0.0)),
-            bool(about.get("use_rslora", False)),
+            fitted(about["r"], int), fitted(about["lora_alpha"], float), tuple(found),
+            fitted(about.get("lora_dropout", 0.0), float), fitted(about.get("use_rslora", False), bool),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise BadInput(f"{folder / CONFIG} is damaged: {first_line(error)}.") from error
     check_shapes(model, folder, found, config.rank)
     add_adapter(model, config, name)
@@ -124,8 +137,6 @@ def check_shapes(model: GPT, folder: Path, found: dict[str, dict[str, Tensor]], 
                 f"The adapter in {folder} has A and B of shapes {shapes} for {part}, which takes {sizes[part]}: it is "
                 "for another model, or damaged."
             )
-    if not found:
-        raise BadInput(f"{folder / WEIGHTS} holds no adapter.")
 
 
 def base_width(model: GPT, module: str) -> int:
@@ -170,7 +181,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a file."""
     try:
         about = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(
             f"Could not read {path}: {first_line(error)}. Is it a folder that peft or save_adapter wrote?"
         ) from error

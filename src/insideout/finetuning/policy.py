@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from insideout.errors import BadInput
+from insideout.finetuning.checks import check_shapes
 
 __all__ = ["clipped", "entropy", "ppo", "reinforce", "value_loss"]
 
@@ -21,6 +22,7 @@ def reinforce(logprobs: Float[Tensor, "*shape"], advantages: Float[Tensor, "*sha
 
     Advantages are numbers, not learned through. Source: Williams 1992.
     """
+    check_shapes(logprobs=logprobs, advantages=advantages)
     return -advantages.detach() * logprobs
 
 
@@ -40,6 +42,7 @@ def ppo(
     Source: Schulman et al. 2017 (PPO), eq. 7; the wider upper side: Yu et al. 2025 (DAPO), §3.1.
     """
     ratio, low, high = interval(logprobs, old_logprobs, clip, clip_high)
+    check_shapes(logprobs=logprobs, advantages=advantages)
     advantages = advantages.detach()
     return -torch.minimum(ratio * advantages, ratio.clamp(low, high) * advantages)
 
@@ -54,6 +57,7 @@ def clipped(
 ) -> Bool[Tensor, "*shape"]:
     """Where PPO's loss has no gradient any more: too likely already with A > 0, too unlikely with A < 0."""
     ratio, low, high = interval(logprobs, old_logprobs, clip, clip_high)
+    check_shapes(logprobs=logprobs, advantages=advantages)
     return ((ratio > high) & (advantages > 0)) | ((ratio < low) & (advantages < 0))
 
 
@@ -61,6 +65,7 @@ def interval(
     logprobs: Float[Tensor, "*shape"], old_logprobs: Float[Tensor, "*shape"], clip: float, clip_high: float | None
 ) -> tuple[Float[Tensor, "*shape"], float, float]:
     """The ratio, and between which values it is followed."""
+    check_shapes(logprobs=logprobs, old_logprobs=old_logprobs)
     above = clip if clip_high is None else clip_high
     if not 0 < clip < 1 or not 0 < above < float("inf"):
         raise BadInput(f"The clip is {clip} below and {above} above: it must lie between 0 and 1, and above 0.")
@@ -79,6 +84,7 @@ def value_loss(
     Returns are numbers, not learned through. Raises BadInput unless the clip is above 0.
     Source: Schulman et al. 2017, eq. 9; the clip is not in the paper but in its code (Huang et al. 2022, detail 9).
     """
+    check_shapes(values=values, old_values=old_values, returns=returns)
     plain = (values - returns.detach()).square() / 2
     if clip is None:
         return plain

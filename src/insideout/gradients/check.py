@@ -72,9 +72,9 @@ def relative_error(ours: Parameter, reference: Parameter, floor: float = 0.0) ->
     where one holds NaN, or an infinity that the other does not. Raises ValueError when the shapes differ.
     """
     pairs = list(_pairs(ours, reference))
-    difference = max(_difference(a, b) for a, b in pairs)
+    difference = max((_difference(a, b) for a, b in pairs), default=0.0)
     largest = max((abs(number) for pair in pairs for number in pair if isfinite(number)), default=0.0)
-    if isinf(difference) or largest <= floor:
+    if isinf(difference) or largest <= floor or largest == 0:
         return difference if isinf(difference) else 0.0
     return difference / largest
 
@@ -85,7 +85,9 @@ def relative_error_of_each(ours: Parameter, reference: Parameter, floor: float =
     Infinite as `relative_error` is.
     """
     found = [(_difference(a, b), max(abs(a), abs(b))) for a, b in _pairs(ours, reference)]
-    errors = (inf if isinf(difference) else difference / size for difference, size in found if not size <= floor)
+    errors = (
+        inf if isinf(difference) else difference / size for difference, size in found if size and not size <= floor
+    )
     return max(errors, default=0.0)
 
 
@@ -99,6 +101,8 @@ def _pairs(ours: Parameter, reference: Parameter) -> Iterator[tuple[float, float
     def rows(p: Parameter) -> list[list[float]]:
         return p if isinstance(p[0], list | tuple) else [p]
 
+    if not ours or not reference or isinstance(ours[0], list | tuple) != isinstance(reference[0], list | tuple):
+        raise ValueError("cannot compare a matrix with a vector, or with nothing")
     mine, theirs = rows(ours), rows(reference)
     if [len(row) for row in mine] != [len(row) for row in theirs]:
         raise ValueError(

@@ -33,7 +33,16 @@ def next_token_loss(
 
 
 def token_logprobs(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """log softmax(logits)[target] at every position, in nats; 0 where there is no target."""
+    """log softmax(logits)[target] at every position, in nats; 0 where there is no target.
+
+    Raises BadInput as `cross_entropy` does.
+    """
+    if logits.dim() != 3 or targets.shape != logits.shape[:2]:
+        raise BadInput(
+            f"Logits of shape {tuple(logits.shape)} and targets of shape {tuple(targets.shape)} do not fit: give "
+            "(B, T, V) and (B, T)."
+        )
+    check_targets(logits, targets)
     counted = targets != IGNORE
     scores = kernels.exact(logits)
     right = scores.gather(-1, targets.where(counted, 0)[..., None]).squeeze(-1)  # (B, T)
@@ -50,13 +59,20 @@ def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]) -> F
             f"Logits of shape {tuple(logits.shape)} and targets of shape {tuple(targets.shape)} do not fit: give "
             "(N, V) and (N,), one target a row."
         )
+    check_targets(logits, targets)
+    return kernels.cross_entropy(logits, targets, IGNORE)
+
+
+def check_targets(logits: Float[Tensor, "*N V"], targets: Int[Tensor, "*N"]) -> None:
+    """Raises BadInput unless logits are real numbers, and targets ids of the vocabulary or IGNORE."""
+    if not logits.is_floating_point():
+        raise BadInput(f"The logits' numbers are {logits.dtype}; they must be floating-point numbers.")
     if targets.dtype != torch.long:
         raise BadInput(f"The targets' numbers are {targets.dtype}; ids of tokens are torch.long.")
     if kernels.by_hand(logits, targets):  # elsewhere a look at the numbers would have to wait for the device
-        strange = (targets != IGNORE) & ((targets < 0) | (targets >= logits.shape[1]))
+        strange = (targets != IGNORE) & ((targets < 0) | (targets >= logits.shape[-1]))
         if bool(strange.any()):
             raise BadInput(
-                f"A target is {int(targets[strange][0])}, outside the vocabulary of {logits.shape[1]} tokens: shift "
+                f"A target is {int(targets[strange][0])}, outside the vocabulary of {logits.shape[-1]} tokens: shift "
                 f"the ids, or mark what is not predicted by {IGNORE}."
             )
-    return kernels.cross_entropy(logits, targets, IGNORE)

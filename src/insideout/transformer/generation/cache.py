@@ -16,7 +16,10 @@ from torch import Tensor
 
 from insideout.errors import BadInput
 from insideout.transformer.config import GPTConfig
-from insideout.transformer.generation.inputs import whole
+from insideout.transformer.generation.inputs import listed, whole
+
+MOST = 10**13
+"""Numbers that no cache can have."""
 
 
 class KVCache:
@@ -30,6 +33,9 @@ class KVCache:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        batch_size, n_slots = whole("batch_size", batch_size, 0), whole("n_slots", n_slots, 0)
+        if (number := 2 * config.n_layers * batch_size * config.kv_heads * n_slots * config.head_width) > MOST:
+            raise BadInput(f"A cache of {number:.1e} numbers fits no machine: take fewer rows, or fewer slots.")
         shape = (config.n_layers, batch_size, 2 * config.kv_heads, n_slots, config.head_width)
         self._hold(torch.zeros(shape, device=device, dtype=dtype))
         self.lengths = torch.zeros(batch_size, dtype=torch.long, device=device)  # (B,)
@@ -80,7 +86,10 @@ class KVCache:
         Raises BadInput unless there is one length for each row, none negative and none beyond the slots.
         """
         batch, n_slots = self.slots.shape[1], self.slots.shape[3]
-        lengths = [whole("A row's length", length, 0, n_slots) for length in lengths]
+        given = listed(lengths)
+        if given is None:
+            raise BadInput(f"The lengths are {lengths!r}: give a list, one for each row.")
+        lengths = [whole("A row's length", length, 0, n_slots) for length in given]
         if len(lengths) != batch:
             raise BadInput(f"The cache has {batch} rows and was given {len(lengths)} lengths: give one for each row.")
         self.lengths = torch.tensor(lengths, dtype=torch.long, device=self.lengths.device)

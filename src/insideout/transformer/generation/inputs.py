@@ -95,7 +95,10 @@ def token_id(where: str, value: Any, vocab_size: int) -> int:
 def listed(value: Any) -> list[Any] | None:
     """A list, tuple, range, array or tensor of at least one dimension as a list; None for anything else."""
     if hasattr(value, "tolist"):
-        value = value.tolist()  # a number, if it has no dimension
+        try:
+            value = value.tolist()  # a number, if it has no dimension
+        except (RuntimeError, NotImplementedError):  # a tensor without numbers, or a sparse one
+            return None
     return list(value) if isinstance(value, (list, tuple, range)) else None
 
 

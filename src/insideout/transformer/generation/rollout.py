@@ -34,6 +34,8 @@ from insideout.transformer.generation.reading import begin, only_reading, padded
 from insideout.transformer.generation.sampling import check_scores, choose, filtered_probabilities, uniforms
 from insideout.transformer.model import GPT
 
+MOST = 10**6
+"""Rows of one rollout."""
 Forced = Callable[[int, list[int]], Sequence[int]]
 """(row, its answer so far) -> tokens that come next whatever the model says; none: it draws."""
 
@@ -70,6 +72,8 @@ class Rollout:
 
         `rewards` are what each token earned, where it stands.
         """
+        if rewards is not None and tuple(getattr(rewards, "shape", ())) != tuple(self.ids.shape):
+            raise BadInput(f"The rewards must have the shape of the ids, {tuple(self.ids.shape)}: one to each place.")
         found = []
         for row, (start, length) in enumerate(zip(self.starts.tolist(), self.lengths.tolist(), strict=True)):
             ids, logprobs = self.ids[row].tolist(), self.logprobs[row].tolist()
@@ -94,7 +98,10 @@ class Script:
     def has_more(self, row: int) -> bool:
         """Is there a token to put next? Asks, unless some are left of what it was given before."""
         if not self.waiting[row]:
-            given = self.forced(row, list(self.answers[row])) or ()
+            given = self.forced(row, list(self.answers[row]))
+            given = [] if given is None else listed(given)
+            if given is None:
+                raise BadInput("forced must return a list of token ids, or None where nothing is put.")
             self.waiting[row] = [token_id("forced gave", token, self.vocab_size) for token in given]
         return bool(self.waiting[row])
 
@@ -138,7 +145,7 @@ def rollout(
     check_sampling(temperature, top_k, top_p, min_p)
     vocab_size = model.config.vocab_size
     texts, stops = prompt_lists(prompts, vocab_size), stop_ids(stop, vocab_size)
-    n, limit = whole("n", n, 1), whole("max_new_tokens", max_new_tokens, 1)
+    n, limit = whole("n", n, 1, MOST // len(texts)), whole("max_new_tokens", max_new_tokens, 1)
     check_room(texts, limit, model.config.context_length)
     luck = uniforms(checked_seeds(seed, n * len(texts)), limit)  # (N, limit)
     script = None if forced is None else Script(forced, n * len(texts), stops, vocab_size)

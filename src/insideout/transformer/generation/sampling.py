@@ -36,6 +36,8 @@ def filtered_probabilities(
     Raises BadInput for a setting out of range.
     """
     check_sampling(temperature, top_k, top_p, min_p)
+    temperature = float(temperature)
+    top_p, min_p = (None if each is None else float(each) for each in (top_p, min_p))
     scores = logits if logits.dtype == torch.float64 else logits.float()
     if temperature == 0:
         return F.one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
