@@ -1,4 +1,4 @@
-"""What may be handed by mistake to what learns from conversations, without the tests' type checks: one sentence each."""
+"""What may be handed by mistake to what learns from answers, without the tests' type checks: one sentence each."""
 
 import json
 import subprocess
@@ -65,6 +65,11 @@ def turns(*roles):
     return json.dumps({"messages": [{"role": each, "content": each} for each in roles]})
 
 
+def sides(asked, words, answered):
+    chosen, prompt = [{"role": answered, "content": words}], [{"role": asked, "content": "x"}]
+    return json.dumps({"prompt": prompt, "chosen": chosen, "rejected": "c"})
+
+
 found = []
 for line in json.load(sys.stdin):
     try:
@@ -127,10 +132,10 @@ REFUSED = {
     "add_adapter(GPT(config), LoRAConfig(), seed=-1)": "seed is -1",
     "add_adapter(GPT(config), LoRAConfig(), seed=2**64)": "seed is 18446744073709551616",
     "add_adapter(GPT(config), LoRAConfig(), name=5)": "The adapter's name is 5",
-    "adapter({'r': 2.0})": "rank is 2.0",
-    "adapter({'r': math.inf})": "rank is inf",
-    "adapter({'lora_alpha': 10**400})": "is damaged",
-    "adapter({'use_rslora': 'false'})": "rslora is 'false'",
+    "adapter({'r': 2.0})": "r is 2.0, not a whole number",
+    "adapter({'r': math.inf})": "r is inf",
+    "adapter({'lora_alpha': 10**400})": "lora_alpha is",
+    "adapter({'use_rslora': 'false'})": "use_rslora is 'false'",
     "adapter({'init_lora_weights': 'pissa'})": "may change the base's own weights",
     "adapter(text='[' * 100_000)": "Could not read",
     "adapter(tensors=lambda x: x * math.nan)": "not all numbers of",
@@ -142,10 +147,8 @@ REFUSED = {
     "said(turns('system', 'assistant'))": "out of turn",
     "said('{\"instruction\": \"\\\\ud800\", \"output\": \"b\"}')": "half a surrogate pair",
     "said(turns('user', 'assistant').replace('\"content\": \"user\"', '\"content\": \" \"'))": "empty content",
-    "said('{\"prompt\": \"a\", \"chosen\": [{\"role\": \"user\", \"content\": \"b\"}], \"rejected\": \"c\"}', read_pairs)":
-        "each end with the assistant's answer",
-    "said('{\"prompt\": [{\"role\": \"assistant\", \"content\": \"x\"}], \"chosen\": \"b\", \"rejected\": \"c\"}', read_pairs)":
-        "does not end with the user",
+    "said(sides('user', 'b', 'user'), read_pairs)": "each end with the assistant's answer",
+    "said(sides('assistant', 'b', 'assistant'), read_pairs)": "does not end with the user",
     "read_conversations(None)": "Could not read None",
     "padded([[Segment([1.7, 2], True)]], 0)": "whole numbers",
     "padded([[Segment(['1', '2'], True)]], 0)": "whole numbers",

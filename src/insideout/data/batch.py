@@ -104,7 +104,7 @@ class Batch:
         return total.index_add(0, self.segments[self.mask], x[self.mask])
 
     def take(self, rows: Sequence[int]) -> "Batch":
-        """These rows and their documents, in this order: for minibatches. Raises BadInput for rows that are not there."""
+        """These rows and their documents, in this order, for minibatches. Raises BadInput for one that is not there."""
         try:
             rows = [range(len(self.ids))[operator.index(row)] for row in rows]
         except (TypeError, IndexError):

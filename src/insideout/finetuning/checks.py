@@ -1,6 +1,6 @@
-"""What is handed to the losses and advantages, checked: a shape that is not meant would broadcast, and teach in silence.
+"""What is handed to losses and advantages, checked: a shape that is not meant would broadcast, and teach in silence.
 
-Whatever cannot be used raises BadInput with one sentence.
+Used by the modules beside it. Whatever cannot be used raises BadInput with one sentence.
 """
 
 from typing import Any

@@ -54,7 +54,7 @@ class LoRAConfig:
     """Scale by alpha / √rank instead, so that a larger rank does not learn more slowly."""
 
     def __post_init__(self) -> None:
-        whole("rank", self.rank, 1)
+        whole("rank", self.rank, 0)
         for name in ("alpha", "dropout"):
             real(name, getattr(self, name))
         if (
@@ -162,12 +162,8 @@ def add_adapter(model: GPT, config: LoRAConfig, name: str = "default", seed: int
     Raises BadInput for a name that is taken or no name, a pattern that fits no layer, a rank that is too high, and for
     a head that shares its matrix with the embedding.
     """
-    if (
-        not isinstance(name, str)
-        or not re.fullmatch(r"[A-Za-z]\w*", name)
-        or hasattr(nn.ModuleDict, name)
-        or name in adapters(model)
-    ):
+    well_formed = isinstance(name, str) and re.fullmatch(r"[A-Za-z]\w*", name)
+    if not well_formed or hasattr(nn.ModuleDict, name) or name in adapters(model):
         raise BadInput(f"The adapter's name is {name!r}: choose another, of letters, digits and _, that is not taken.")
     check_unmerged(model)
     seed = whole("seed", seed, 0, SEEDS - 1)

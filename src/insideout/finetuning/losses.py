@@ -4,7 +4,8 @@
 
 Each takes log-probabilities of whole answers, summed over their tokens (log π(y|x), in nats), under the policy that is
 trained and, where it has one, under the reference that is not. Each gives a loss a pair, or an answer; the mean is
-taken by whoever knows over how many. Tensors of other shapes than these are refused: they would broadcast. Shapes: B pairs, or answers. σ is the logistic function.
+taken by whoever knows over how many. Shapes other than these would broadcast, and are refused.
+Shapes: B pairs, or answers. σ is the logistic function.
 Used in part 3, by the reward model and by the chapters on DPO and its family.
 """
 
@@ -118,9 +119,9 @@ def kto(
     No pairs: each answer is called good or bad alone, and is measured against z, `kto_reference_point`.
     Raises BadInput unless β and both weights λ are above 0. Source: Ethayarajh et al. 2024, eq. 8.
     """
-    for name, value in (("beta", beta), ("desirable_weight", desirable_weight),
+    for name, number in (("beta", beta), ("desirable_weight", desirable_weight),
                         ("undesirable_weight", undesirable_weight)):  # fmt: skip
-        check_positive(name, value)
+        check_positive(name, number)
     check_shapes(policy=policy, reference=reference, desirable=desirable)
     check_mask(desirable, "desirable")
     if reference_point.dim():

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from insideout.errors import BadInput, first_line
 from insideout.finetuning.lora import LoRAConfig, adapted, adapters, add_adapter, address, base_of, layers
-from insideout.training.config import fitted
+from insideout.training.config import described, fits
 from insideout.training.weights import fingerprint
 from insideout.transformer.exchange.families import PREFIX, family_of, weight_map
 from insideout.transformer.exchange.hub import new_folder
@@ -29,6 +29,7 @@ from insideout.transformer.model import GPT
 __all__ = ["load_adapter", "save_adapter"]
 
 CONFIG, WEIGHTS, BASE = "adapter_config.json", "adapter_model.safetensors", "insideout.json"
+KINDS = {"r": int, "lora_alpha": float, "lora_dropout": float, "use_rslora": bool}
 REFUSED = ("use_dora", "lora_bias", "modules_to_save", "rank_pattern", "alpha_pattern", "target_parameters",
            "trainable_token_indices", "layer_replication", "use_qalora", "use_bdlora")  # fmt: skip
 """Settings of peft's that change what is computed and that we have no part for, if they are set."""
@@ -105,12 +106,15 @@ def load_adapter(model: GPT, folder: str | Path, name: str = "default") -> None:
         found.setdefault(ours[target], {})[kind[-1]] = tensor
     if not found:
         raise BadInput(f"{folder / WEIGHTS} holds no adapter.")
+    for setting, kind in KINDS.items():
+        if setting in about and not fits(about[setting], kind):
+            raise BadInput(f"{folder / CONFIG} is damaged: {setting} is {about[setting]!r}, not {described(kind)}.")
     try:
         config = LoRAConfig(
-            fitted(about["r"], int), fitted(about["lora_alpha"], float), tuple(found),
-            fitted(about.get("lora_dropout", 0.0), float), fitted(about.get("use_rslora", False), bool),
+            about["r"], float(about["lora_alpha"]), tuple(found), float(about.get("lora_dropout", 0.0)),
+            about.get("use_rslora", False),
         )  # fmt: skip
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError) as error:
         raise BadInput(f"{folder / CONFIG} is damaged: {first_line(error)}.") from error
     check_shapes(model, folder, found, config.rank)
     add_adapter(model, config, name)

@@ -99,10 +99,10 @@ class Script:
         """Is there a token to put next? Asks, unless some are left of what it was given before."""
         if not self.waiting[row]:
             given = self.forced(row, list(self.answers[row]))
-            given = [] if given is None else listed(given)
-            if given is None:
+            tokens = [] if given is None else listed(given)
+            if tokens is None:
                 raise BadInput("forced must return a list of token ids, or None where nothing is put.")
-            self.waiting[row] = [token_id("forced gave", token, self.vocab_size) for token in given]
+            self.waiting[row] = [token_id("forced gave", token, self.vocab_size) for token in tokens]
         return bool(self.waiting[row])
 
     def play(self, row: int, token: int) -> tuple[int, bool, bool]:
