@@ -106,9 +106,9 @@ def load_adapter(model: GPT, folder: str | Path, name: str = "default") -> None:
         found.setdefault(ours[target], {})[kind[-1]] = tensor
     if not found:
         raise BadInput(f"{folder / WEIGHTS} holds no adapter.")
-    for setting, kind in KINDS.items():
-        if setting in about and not fits(about[setting], kind):
-            raise BadInput(f"{folder / CONFIG} is damaged: {setting} is {about[setting]!r}, not {described(kind)}.")
+    for setting, wanted in KINDS.items():
+        if setting in about and not fits(about[setting], wanted):
+            raise BadInput(f"{folder / CONFIG} is damaged: {setting} is {about[setting]!r}, not {described(wanted)}.")
     try:
         config = LoRAConfig(
             about["r"], float(about["lora_alpha"]), tuple(found), float(about.get("lora_dropout", 0.0)),
