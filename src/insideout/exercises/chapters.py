@@ -15,7 +15,7 @@ BOOK = Path(__file__).parents[3] / "book"
 PARTS = {
     "gradients": "Understanding gradients",
     "transformer": "Building a transformer",
-    "finetuning": "Fine-tuning",
+    "finetuning": "Fine-tuning a transformer",
     "reasoning": "Reasoning",
     "images": "Images",
 }

@@ -7,8 +7,8 @@
     town.demonstrations("train")          conversations to learn from, answers included
 
 Streamed from a seed, nothing stored. In a development or a test question there is always a name, an object or a pair
-(object and place, person and feeling …) that no training question and no training story has. Used from part 3 on.
-Standard library only.
+(object and place, person and feeling …) that no training question and no training story has.
+Taught in book/3-fine-tuning-a-transformer/01_the_town.md. Standard library only.
 """
 
 import random

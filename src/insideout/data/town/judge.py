@@ -4,7 +4,7 @@
     verdict["correct"], verdict["consistent"], verdict["stops"]        gold(verdict): one number, for preferences
 
 An answer is read sentence by sentence (language.py). A sentence that is not understood is never taken for a right one.
-Used from part 3 on. Standard library only.
+Taught in book/3-fine-tuning-a-transformer/01_the_town.md. Standard library only.
 
 | part | what it says |
 |---|---|

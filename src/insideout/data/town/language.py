@@ -5,7 +5,8 @@
 
 What is written and what is read come from one table, so that the judge understands every wording that the town uses,
 in the past tense and in the present. A sentence outside it reads as None: not understood, which is neither right nor
-wrong. Used from part 3 on. Standard library only.
+wrong.
+Taught in book/3-fine-tuning-a-transformer/01_the_town.md. Standard library only.
 """
 
 import random

@@ -3,8 +3,8 @@
     P(a preferred to b) = σ(sharpness · (gold(a) − gold(b)) + length_bias · (words of a − words of b))
 
 So it is known how often the best judge there could be agrees with them, and what a reward model learns that it should
-not. Used from part 3 on. Standard library only. Source: Bradley and Terry 1952; length as what annotators fall for:
-Singhal et al. 2023.
+not. Standard library only. Source: Bradley and Terry 1952; length as what annotators fall for: Singhal et al. 2023.
+Taught in book/3-fine-tuning-a-transformer/01_the_town.md.
 """
 
 import math

@@ -5,7 +5,8 @@
     story.state       where everything is at its end
 
 Short on purpose: one or two people, one or two objects or one kind of goods, and what follows is often said again. That
-is what a small model can learn from. Used from part 3 on. Standard library only.
+is what a small model can learn from.
+Taught in book/3-fine-tuning-a-transformer/01_the_town.md. Standard library only.
 """
 
 import random

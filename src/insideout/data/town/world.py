@@ -8,7 +8,7 @@
 A state holds what was told and what follows from it, nothing else: so "it is not told" is as true or false an answer as
 any other. Some names and objects, and some pairs (an object and a place, a person and a feeling …), are held out: they
 belong to the development or the test split, and stand nowhere in what is trained on.
-Used from part 3 on. Standard library only.
+Taught in book/3-fine-tuning-a-transformer/01_the_town.md. Standard library only.
 """
 
 import hashlib
