@@ -98,7 +98,7 @@ ANSWERS["finetuning.the_town.state"] = {
         lambda events: {e[1]: e[2] for e in events if e[0] in ("lies", "is")},
         lambda events: {e[1]: e[2] for e in events if e[0] == "lies"},
         lambda events: list(recursive(events).values()),
-        lambda events: {thing: None for thing in recursive(events)},
+        lambda events: dict.fromkeys(recursive(events)),
         lambda events: {},
         lambda events: {place: thing for thing, place in recursive(events).items()},
     ],
@@ -157,7 +157,7 @@ ANSWERS["finetuning.the_town.judge"] = {
         lambda answers, v, vs: [True for each in by_pattern(answers, v, vs) if each],
         lambda answers, v, vs: sum(by_pattern(answers, v, vs)),
         lambda answers, v, vs: [re.search(rf"\b{v}\b", each) is not None for each in answers],
-        lambda answers, v, vs: [each if ok else "" for each, ok in zip(answers, by_pattern(answers, v, vs))],
+        lambda answers, v, vs: [each if ok else "" for each, ok in zip(answers, by_pattern(answers, v, vs), strict=True)],
     ],
 }  # fmt: skip
 
@@ -183,7 +183,7 @@ ANSWERS["finetuning.the_town.ceiling"] = {
         lambda g, n, s, b: float(best(g, n, s, b)),
         lambda g, n, s, b: torch.sigmoid(torch.tensor(odds(g, n, s, b)).abs()).mean(),
         lambda g, n, s, b: 0.5 + np.abs(np.tanh(odds(g, n, s, b) / 2)).mean() / 2,
-        lambda g, n, s, b: sum(1 / (1 + math.exp(-abs(s * x + b * k))) for x, k in zip(g, n)) / len(n),
+        lambda g, n, s, b: sum(1 / (1 + math.exp(-abs(s * x + b * k))) for x, k in zip(g, n, strict=True)) / len(n),
     ],
     WRONG: [
         lambda g, n, s, b: sigmoid(odds(g, n, s, b)).mean(),

@@ -34,7 +34,7 @@ def draw_events(rng: random.Random) -> tuple[list[Told]]:
         possible = [("goes", who, at) for who in PEOPLE for at in PLACES[:4] if place[who] != at]
         possible = rng.sample(possible, 2)
         possible += [("takes", who, t) for t, at in lies.items() for who in PEOPLE if place[who] == at]
-        held = [(t, who) for t, who in holder.items()]
+        held = [*holder.items()]
         possible += [("leaves", who, t) for t, who in held]
         possible += [
             ("gives", who, t, other) for t, who in held for other in PEOPLE
@@ -117,7 +117,7 @@ def at_first(events: Sequence[Told]) -> dict[str, str]:
 
 @state.mistake("The people are in it too: asked for are the objects.")
 def people_too(events: Sequence[Told]) -> dict[str, str]:
-    place, holder, things = follow(events)
+    place, _, _ = follow(events)
     return {**{who: at for who, at in place.items() if who in PEOPLE}, **places_at_the_end(events)}
 
 
@@ -287,8 +287,10 @@ ceiling.mistake("The mean of the log-odds was taken first: the chances come firs
                 lambda g, n, s, b: logistic(abs(fmean(log_odds(g, n, s, b)))))  # fmt: skip
 ceiling.mistake("This is the sum: divide by the number of pairs.",
                 lambda g, n, s, b: len(g) * best_agreement(g, n, s, b))  # fmt: skip
-ceiling.mistake("This is the standard normal's curve: the model of Bradley and Terry has the logistic function.",
-                lambda g, n, s, b: fmean(0.5 + 0.5 * math.erf(abs(x) / 2**0.5) for x in log_odds(g, n, s, b)))  # fmt: skip
+ceiling.mistake(
+    "This is the standard normal's curve: the model of Bradley and Terry has the logistic function.",
+    lambda g, n, s, b: fmean(0.5 + 0.5 * math.erf(abs(x) / 2**0.5) for x in log_odds(g, n, s, b)),
+)
 ceiling.mistake("e^−x overflows where x is far below 0: use |x|.",
                 lambda g, n, s, b: fmean(
                     max(p, 1 - p) for p in (1 / (1 + math.exp(-x)) for x in log_odds(g, n, s, b))))  # fmt: skip
