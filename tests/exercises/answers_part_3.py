@@ -157,7 +157,7 @@ ANSWERS["finetuning.the_town.judge"] = {
         lambda answers, v, vs: [True for each in by_pattern(answers, v, vs) if each],
         lambda answers, v, vs: sum(by_pattern(answers, v, vs)),
         lambda answers, v, vs: [re.search(rf"\b{v}\b", each) is not None for each in answers],
-        lambda answers, v, vs: [each if ok else "" for each, ok in zip(answers, by_pattern(answers, v, vs), strict=True)],
+        lambda answers, v, vs: [each * ok for each, ok in zip(answers, by_pattern(answers, v, vs), strict=True)],
     ],
 }  # fmt: skip
 
