@@ -31,7 +31,7 @@ def draw_events(rng: random.Random) -> tuple[list[Told]]:
     events: list[Told] = [("is", who, place[who]) for who in PEOPLE]
     events += [("lies", thing, at) for thing, at in lies.items()]
     for _ in range(rng.randint(6, 14)):
-        possible = [("goes", who, at) for who in PEOPLE for at in PLACES[:4] if place[who] != at]
+        possible: list[Told] = [("goes", who, at) for who in PEOPLE for at in PLACES[:4] if place[who] != at]
         possible = rng.sample(possible, 2)
         possible += [("takes", who, t) for t, at in lies.items() for who in PEOPLE if place[who] == at]
         held = [*holder.items()]
