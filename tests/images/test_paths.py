@@ -1,4 +1,4 @@
-"""Paths: slopes against finite differences, conversions against the pair itself, the marginal field against simulation."""
+"""Paths: slopes against finite differences, conversions against the pair itself, the marginal field simulated."""
 
 import itertools
 import math
@@ -182,5 +182,5 @@ def test_near_the_data_the_posterior_is_sure_and_finite():
         paths.posterior(points, x, 1.0)
     with pytest.raises(BadInput, match="no points"):
         paths.posterior(points[:0], x, 0.5)
-    with pytest.raises(BadInput, match="'epsilon' is none of velocity, noise, data, score"):
-        paths.convert.__wrapped__(x, x, 0.5, given="epsilon", wanted="data")
+    with pytest.raises(BadInput, match=r"A point has the shape \(100,\) and what is placed \(3,\)"):
+        paths.posterior(points, x[:, :3], 0.5)

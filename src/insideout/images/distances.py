@@ -123,15 +123,15 @@ def _kernel(products: Tensor, width: int) -> Tensor:
 
 def _kernel_sum(x: Tensor, y: Tensor) -> Tensor:
     """Σ k over all pairs. (N, D), (M, D) -> ()"""
-    return torch.stack([_kernel(rows @ y.T, x.shape[1]).sum() for rows in x.split(ROWS)]).sum()
+    return torch.stack([_kernel(rows @ y.T, x.shape[1]).sum() for rows in torch.split(x, ROWS)]).sum()
 
 
 def _covered(points: Tensor, centres: Tensor, k: int) -> float:
     """The share of points within a ball around one of the centres. (N, D), (M, D) -> share"""
     radii = torch.cat(
-        [_apart(rows, centres).kthvalue(k + 1).values for rows in centres.split(ROWS)]
+        [_apart(rows, centres).kthvalue(k + 1).values for rows in torch.split(centres, ROWS)]
     )  # (M,), 0 is itself
-    inside = [(_apart(rows, centres) <= radii).any(1) for rows in points.split(ROWS)]
+    inside = [(_apart(rows, centres) <= radii).any(1) for rows in torch.split(points, ROWS)]
     return float(torch.cat(inside).double().mean())
 
 

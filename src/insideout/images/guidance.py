@@ -33,7 +33,8 @@ def autoguidance(
     """worse + w (model − worse): both are told the same condition; the worse is smaller, or was trained less.
 
     Where the two err alike, the worse errs further. What the condition leaves open is not narrowed.
-    Raises BadInput for a w that is not a number. Source: Karras et al. 2024 (Guiding with a bad version of itself), eq. 3.
+    Raises BadInput for a w that is not a number.
+    Source: Karras et al. 2024 (Guiding a diffusion model with a bad version of itself).
     """
     return _along(model, worse_model, w)
 
