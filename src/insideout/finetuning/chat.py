@@ -7,7 +7,7 @@
 
 Every piece, what the template says and what somebody says, is made into ids by itself. So the mask is never searched
 for among them, a boundary never lies inside a token, what a model learned to answer is what it is asked, and a user who
-types a special token has typed plain text. Used in part 3, by the chapters on chat formats and on loss masks.
+types a special token has typed plain text. Taught in book/3-fine-tuning-a-transformer/02_chat_formats.md.
 """
 
 from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ Their template is a program that gives a text, and the text alone does not say w
 an answer begins and once with it, it shows the answer as what is new: its words, the stop, and what stands behind it.
 A template of which that is not so is refused, since a mask over it would be a guess: if it rewrites earlier turns, says
 an answer otherwise than it was given, gives it no stop, or gives the stop to the next turn.
-Used in part 3, by the chapter on chat formats.
+Taught in book/3-fine-tuning-a-transformer/02_chat_formats.md.
 """
 
 from collections.abc import Iterator, Sequence

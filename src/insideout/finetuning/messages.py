@@ -1,6 +1,7 @@
 """Conversations that can be learned from, or answered: who may speak after whom, and that each says something.
 
 Used by both ways of writing one down: templates of ours (chat.py) and a model's own (hub_chat.py).
+Taught in book/3-fine-tuning-a-transformer/02_chat_formats.md.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
     heat_maps, curves, bars, flow, Table        numbers
     Drawing, model_map                          what you draw yourself, and where we are
-    arrows, heads, cache_steps, patching, induction, graph      one idea each
+    arrows, heads, cache_steps, patching, induction, graph, learned_tokens      one idea each
     reads, frames, temperature                  to touch
 
 One style: inline SVG in the page's own colours. Where matplotlib is not installed, charts are printed as text.
@@ -11,7 +11,7 @@ In a notebook, importing this package is enough to have matplotlib's own figures
 
 from insideout.lab.figures.charts import Map, Table, bars, curves, flow, heat_maps
 from insideout.lab.figures.drawing import Box, Drawing
-from insideout.lab.figures.ideas import Step, arrows, cache_steps, graph, heads, induction, patching
+from insideout.lab.figures.ideas import Step, arrows, cache_steps, graph, heads, induction, learned_tokens, patching
 from insideout.lab.figures.live import frames, reading, reads, temperature
 from insideout.lab.figures.maps import model_map
 from insideout.lab.figures.style import (
@@ -55,6 +55,7 @@ __all__ = [
     "heads",
     "heat_maps",
     "induction",
+    "learned_tokens",
     "model_map",
     "patching",
     "reading",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from insideout.lab.figures.drawing import Box, Drawing
-from insideout.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PINK
+from insideout.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PINK, YELLOW
 
 
 def arrows(vectors: Mapping[str, Sequence[float]], *, lit: str = "", unit: float = 0, size: float = 300) -> Drawing:
@@ -163,6 +163,37 @@ def induction(words: Sequence[str], first: int, second: int) -> Drawing:
     guess = d.box(right[0] + 26, boxes[-1].y, max(30.0, len(words[first + 1]) * 8 + 14), 28,
                   words[first + 1].replace(" ", "·"), colour=GREEN, lit=True, mono=True)  # fmt: skip
     d.arrow((right[0] + 4, right[1]), (guess.x - 2, right[1]))
+    return d
+
+
+def learned_tokens(rows: Mapping[str, Sequence[tuple[str, float]]], *, width: float = 520) -> Drawing:
+    """Named rows of tokens, each (text, how much it is learned): 1 is filled, 0 a grey line. Long rows go on below."""
+    high, gap, size = 24.0, 4.0, 12.0
+    placed: list[tuple[float, float, float, str, float]] = []
+    titles: list[tuple[float, str]] = []
+    y = 0.0
+    for name, tokens in rows.items():
+        y += 20
+        titles.append((y - 6, name))
+        x = 1.0
+        for text, learned in tokens:
+            shown = text.replace(" ", "·").replace("\n", "↵")
+            wide = max(16.0, len(shown) * size * 0.62 + 8)
+            if x > 1 and x + wide > width - 1:
+                x, y = 1.0, y + high + gap
+            placed.append((x, y, wide, shown, learned))
+            x += wide + gap
+        y += high + 14
+    said = "; ".join(
+        f"{name}: {sum(learned > 0 for _, learned in tokens)} of {len(tokens)} tokens are learned"
+        for name, tokens in rows.items()
+    )
+    d = Drawing(width, y, said + ".")
+    for at, name in titles:
+        d.text(1, at, name, anchor="start", bold=True)
+    for x, top, wide, shown, learned in placed:
+        colour = ORANGE if learned == 1 else YELLOW
+        d.box(x, top, wide, high, shown, colour=colour, lit=learned == 1, quiet=learned == 0, size=size, mono=True)
     return d
 
 
