@@ -66,6 +66,15 @@ def test_what_is_asked_is_the_beginning_of_what_is_learned():
         assert whole[: len(asked)] == asked
 
 
+def test_the_begin_token_may_open_every_turn():
+    """As SmolLM2's does; twice at the beginning it is refused below."""
+    chat = chat_of(CHATML)
+    chat.tokenizer.theirs.bos_token = "<|im_start|>"
+    assert chat.tokenizer.begin_id == chat.tokenizer.special_ids["<|im_start|>"]
+    talk = [*TALK[:2], Message("user", "Where?"), Message("assistant", "In it.")]
+    assert learned(chat, chat.document(talk)) == ["In the hall.", "<|im_end|>", "In it.", "<|im_end|>"]
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [

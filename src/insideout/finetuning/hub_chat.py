@@ -115,9 +115,12 @@ class HubChat:
         return self.tokenizer.encode(piece.text, special=not piece.typed, around=False) if piece.text else []
 
     def _check_whole(self, pieces: Sequence[Piece], ids: list[int]) -> None:
-        """Made piece by piece, the ids must be those of the whole text, and one token at most opens it."""
+        """Made piece by piece, the ids must be those of the whole text, and one begin token at most opens it.
+
+        It may stand before later turns too: in SmolLM2's ChatML it opens every one.
+        """
         begin = self.tokenizer.begin_id
-        if begin is not None and begin not in self.tokenizer.stop_ids and ids.count(begin) > 1:
+        if begin is not None and begin not in self.tokenizer.stop_ids and ids[:2] == [begin, begin]:
             raise BadInput("The chat template opens the conversation twice: two begin tokens stand in it.")
         if any(special in piece.text for piece in pieces if piece.typed for special in self.tokenizer.special_ids):
             return  # somebody typed a special token: as plain text here, and not in the whole

@@ -3,8 +3,9 @@
     ours      <|user|>Where is Anna?<|assistant|>In the hall.<|end|>
     chatml    <|im_start|>user⏎Where is Anna?<|im_end|>⏎<|im_start|>assistant⏎In the hall.<|im_end|>⏎
 
-A template is a habit, not a truth: a model answers well in the one that it was tuned in. Taught in
-book/3-fine-tuning-a-transformer/02_chat_formats.md. Sources: Taori et al. 2023 (Alpaca); OpenAI 2023 (ChatML); Grattafiori et al. 2024 (Llama 3).
+A template is a habit, not a truth: a model answers well in the one that it was tuned in.
+Taught in book/3-fine-tuning-a-transformer/02_chat_formats.md. Sources: Taori et al. 2023 (Alpaca); OpenAI 2023
+(ChatML); Grattafiori et al. 2024 (Llama 3).
 """
 
 from dataclasses import dataclass
