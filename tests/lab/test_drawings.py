@@ -18,6 +18,7 @@ from insideout.lab.figures import (
     graph,
     heads,
     induction,
+    learned_tokens,
     model_map,
     patching,
     reads,
@@ -152,3 +153,19 @@ def test_a_graph_shows_values_and_gradients():
     assert inside(d) and "∂ℒ: −8" in text and text.count("∂ℒ") == 3
     with pytest.raises(ValueError, match="not a step before"):
         graph([Step("y", 1.0, None, ("x",))])
+
+
+def test_what_is_learned_is_filled_and_long_rows_go_on_below():
+    row = [("<|user|>", 0.0), ("a b\n", 0.1), ("In", 1.0), ("<|end|>", 1.0)]
+    d = learned_tokens({"short": row, "long": row * 8}, width=200)
+    root = parsed(d)
+    rects = list(root.iter("{http://www.w3.org/2000/svg}rect"))
+    assert [rect.attrib["style"].count("fill-opacity: 0.32") for rect in rects] == [0, 0, 1, 1] * 9
+    assert [rect.attrib["style"].startswith("fill: none") for rect in rects] == [True, False, False, False] * 9
+    width, height = (float(x) for x in root.attrib["viewBox"].split()[2:])
+    for rect in rects:
+        x, y, w, h = (float(rect.attrib[name]) for name in ("x", "y", "width", "height"))
+        assert x >= 0 and x + w <= width and y + h <= height
+    assert len({rect.attrib["y"] for rect in rects}) > 8, "rows are broken"
+    assert repr(d) == "[short: 3 of 4 tokens are learned; long: 24 of 32 tokens are learned.]"
+    assert "a·b↵" in "".join(root.itertext())
