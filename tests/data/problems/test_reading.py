@@ -29,6 +29,7 @@ RIGHT = [
     ("18\nQuestion: what is 3 + 4?\nAnswer: 7", "18"), ("18", "Natalia sold 48/2 = 24.\n#### 18"),
     ("The answer is 18 dollars for 3 days.", "18"), ("ANSWER: 18", "18"), ("The final answer is: 18", "18"),
     ("It was 2 dozen.\nThe answer is 24 km", "24"), ("#### 18.", "18"), ("#### 0", "0"), ("A: 007", "7"),
+    ("The answer is **18**.", "18"), ("**18**", "18"), ("**Answer: 18 apples**", "18"), ("**A:** $18", "18"),
     ("He ran 5 km on the 3rd day", "5"), ("The answer is 18, because 3 times 6 is 18.", "18"),
 ]  # fmt: skip
 WRONG = [
@@ -41,7 +42,8 @@ WRONG = [
 UNREADABLE = [
     "", " ", "I do not know.", "The answer is", "####", "<think>The answer is 18", "<think>a</think><think>#### 18",
     "The answer is 18 or 20.", "The answer is 18 and 20", "A: 18, 20", "A: between 18 and 20", "The answer is 3 + 15",
-    "The answer is 3 * 6", "A: 18/0", "The answer is unclear, see 18?"[:22], "the 18th of May", "at 3:18", "A: x",
+    "The answer is 3 * 6", "The answer is 3 ** 6", "The answer is not 18.", "A: 18/0",
+    "The answer is unclear, see 18?"[:22], "the 18th of May", "at 3:18", "A: x",
     "A: 1e999999999", f"A: {'9' * 5000}", r"\boxed{}", "The answer is 12-18",
 ]  # fmt: skip
 
@@ -61,7 +63,7 @@ def test_unreadable(response):
     assert verdict(response, "18") == "unreadable"
 
 
-@pytest.mark.parametrize("gold", ["", "none", "####", "The answer is 3 or 4", "<think>5"])
+@pytest.mark.parametrize("gold", ["", "none", "####", "The answer is 3 or 4", "12 or 15", "<think>5"])
 def test_a_gold_answer_that_cannot_be_read_is_an_error(gold):
     with pytest.raises(BadInput, match="gold answer"):
         verdict("#### 18", gold)
@@ -70,7 +72,8 @@ def test_a_gold_answer_that_cannot_be_read_is_an_error(gold):
 @pytest.mark.parametrize(
     ("response", "found"),
     [
-        ("2 * 9 = 18\n#### 18", "right"), ("The answer is 18.", "right"), ("So.\nA: 18", "right"), ("#### 17", "wrong"),
+        ("2 * 9 = 18\n#### 18", "right"), ("The answer is 18.", "right"), ("The answer is: 18", "right"),
+        ("So.\nA: 18", "right"), ("#### 17", "wrong"),
         ("The answer is $18", "right"), ("18", "unreadable"), ("#### 18 dollars", "unreadable"),
         ("#### 18\nI hope this helps.", "unreadable"), ("The answer is 3 * 6 = 18", "unreadable"),
         ("<think>#### 18", "unreadable"), (r"\boxed{18}", "unreadable"), ("", "unreadable"),
@@ -113,6 +116,7 @@ def test_mutations(form):
 LONG = (
     "1," * 20_000, "1 1/" * 20_000, "the answer is " * 20_000, "####" * 20_000, "-$" * 40_000, "\\frac{1}{" * 20_000,
     "9" * 100_000, "<think>" * 20_000, "\nQ:" * 30_000, "twenty " * 20_000,
+    "1" + "\n" * 50_000, "**" * 50_000, "1 " + " " * 50_000,
 )  # fmt: skip
 
 

@@ -46,12 +46,20 @@ def test_no_held_out_pair_stands_in_training():
 def test_something_is_held_out_in_every_test_question():
     kinds = {"word": 0, "pair": 0}
     for question in DRAWN["test"]:
-        words = {HELD.get(word) for word in question.truth.mentions} & {"test"}
+        words = {HELD.get(word) for word in re.findall(r"\w+", text_of(question))} & {"test"}  # as a reader sees it
         pairs = {split_of_pair(pair) for pair in question.truth.pairs} & {"test"}
         assert words or pairs, question.prompt
         kinds["word"] += bool(words)
         kinds["pair"] += not words
     assert min(kinds.values()) > 60, "both ways of holding out are common"
+
+
+def test_something_is_held_out_in_every_test_story():
+    source = random.Random(3)
+    for _ in range(300):
+        story = story_of(source, "test")
+        words = {HELD.get(word) for word in re.findall(r"\w+", story.text)} & {"test"}
+        assert words or {split_of_pair(pair) for pair in story.pairs} & {"test"}, story.text
 
 
 def test_splits_share_no_prompt():

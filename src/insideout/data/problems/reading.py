@@ -75,8 +75,8 @@ STATED = re.compile(
     r"####|\\boxed\{|^[ \t]*\**A\**[ \t]*:|\banswer\b[ \t]*\**[ \t]*(?::|=|is\b)(?:[ \t]*:)?",
     re.IGNORECASE | re.MULTILINE,
 )
-STRICT = re.compile(r"^[ \t]*(?:####|A:|(?:So |Therefore, )?[Tt]he answer is)[ \t]*(?P<said>.+?)\.?[ \t]*$")
-NEXT_PROBLEM = re.compile(r"\n\s*(?:Q|Question|Problem)\s*:", re.IGNORECASE)
+STRICT = re.compile(r"^[ \t]*(?:####|A:|(?:So |Therefore, )?[Tt]he answer is:?)[ \t]*(?P<said>.+?)\.?[ \t]*$")
+NEXT_PROBLEM = re.compile(r"\n[ \t]*(?:Q|Question|Problem)\s*:", re.IGNORECASE)
 ANOTHER = re.compile(r"\s*(?:or|and|to|,|;|–|-|/)\s*(?:\w+\s+){0,1}$", re.IGNORECASE)
 OPERATOR = re.compile(r"^\s*(?:[+*×·÷/^]|-\s?\d|\\times|\\cdot|x\s\d)")
 SENTENCE = re.compile(r"(?<!\d)[.!?](?:\s|$)|(?<=\d)[.!?](?:\s+\D|\s*$)|\n")
@@ -110,10 +110,12 @@ def strict(response: str, gold: str) -> Found:
 
 def compared(answer: Value | None, gold: str) -> Found:
     """The verdict on an answer as it was read."""
-    wanted = answer_of(gold)
+    told = told_aloud(gold) or ""
+    sure = STATED.search(told) or len({value_of(each) for each in NUMBER.finditer(told)}) == 1
+    wanted = answer_of(gold) if sure else None
     if wanted is None:
         raise BadInput(
-            f"The gold answer {shortened(gold, 60)!r} cannot be read: give a number, or a text that ends in one."
+            f"The gold answer {shortened(gold, 60)!r} cannot be read: give one number, or a solution that states it."
         )
     if answer is None:
         return "unreadable"
@@ -143,6 +145,7 @@ def told_aloud(text: str) -> str | None:
     text = text.replace("−", "-").replace("\u202f", " ").replace("\u00a0", " ")
     for sign, written in HALVES.items():
         text = re.sub(rf"(\d){sign}", rf"\1 {written}", text).replace(sign, written)
+    text = re.sub(r"\*\*([^*\n]{1,80})\*\*", r"\1", text)  # bold
     text = re.sub(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}", r"\1/\2", text)
     text = re.sub(r"\\text\{([^{}]*)\}", r" \1", text).replace("\\$", "$").replace("\\%", "%").replace("{,}", ",")
     opened, closed = text.rfind("<think>"), text.rfind("</think>")
@@ -156,6 +159,8 @@ def told_aloud(text: str) -> str | None:
 
 def stated(said: str, boxed: bool) -> Value | None:
     """The one number that a statement gives. None where it gives none, an expression, or several that differ."""
+    if re.match(r"\s*not\b", said):
+        return None
     said = said[: closing(said)] if boxed else said.lstrip(" \t*:$" if not said.lstrip().startswith("$") else " \t*:")
     end = SENTENCE.search(said)
     said = said[: end.start()] if end else said

@@ -238,7 +238,7 @@ def ask(source: random.Random, kind: str, story: Story, asked: Event) -> Questio
 
 def known(story: Story, asked: Event, text: str, **more: Any) -> Truth:
     """The truth of a question about a story."""
-    mentions = (*story.people, *story.things, asked.who, asked.thing)
+    mentions = (*story.told, asked.who, asked.thing)
     return Truth(text, story.state, asked, mentions=mentions, pairs=tuple(sorted(story.pairs)), **more)
 
 

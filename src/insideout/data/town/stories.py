@@ -10,6 +10,7 @@ Taught in book/3-fine-tuning-a-transformer/01_the_town.md. Standard library only
 """
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -70,7 +71,13 @@ class Story:
     @property
     def split(self) -> Split:
         """Where it belongs."""
-        return split_of([*self.people, *self.things], self.pairs)
+        return split_of(self.told, self.pairs)
+
+    @property
+    def told(self) -> list[str]:
+        """Which of its people and things its sentences name: one of the cast may never come up."""
+        words = set(re.findall(r"\w+", self.text))
+        return [each for each in (*self.people, *self.things) if each in words]
 
     def add(self, voice: Voice, event: Event, again: bool = False) -> None:
         """Let something happen, or say again that it is so, and tell it. Raises Impossible where it cannot."""
