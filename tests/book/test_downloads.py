@@ -16,7 +16,7 @@ from sphinx.errors import ExtensionError
 
 BOOK = Path(__file__).parents[2] / "book"
 INSTALL = "%pip install here"
-RAW = re.compile(r":::|\{[\w:-]+\}`|^\([\w.-]+\)=$|\]\([^)]*\.md", re.M)
+RAW = re.compile(r":::|\{[\w:-]+\}`|^\([\w.-]+\)=$|\]\((?!https?:)[^)]*\.md", re.M)
 
 
 def prose(notebook: nbformat.NotebookNode) -> str:
