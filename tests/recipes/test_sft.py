@@ -1,6 +1,9 @@
 """Base and sft: what they learn from, what they leave, what they refuse."""
 
 import json
+import os
+import shutil
+import signal
 from collections import Counter
 
 import pytest
@@ -13,7 +16,9 @@ from insideout.finetuning.chat import ChatFormat, with_chat_tokens
 from insideout.recipes import base, sft
 from insideout.recipes.board import stage_scores
 from insideout.recipes.settings import change
-from insideout.recipes.stage import plan, recipe
+from insideout.recipes.stage import make_in, plan, recipe
+from insideout.training.events import Step
+from insideout.training.loop import Interrupted
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +119,7 @@ def test_settings_of_the_base_can_be_changed(home):
         ({"prompt_weight": 1.5}, "prompt_weight is 1.5"),
         ({"data": ""}, "data is empty"),
         ({"data": "absent.jsonl"}, "absent.jsonl"),
+        ({"model": "~nobody-here/run"}, "nobody-here"),
         ({"model": "absent"}, "There is no model in absent"),
         ({"row_length": 4000}, "row_length is 4000"),
         ({"template": "own"}, "template"),
@@ -122,6 +128,33 @@ def test_settings_of_the_base_can_be_changed(home):
 def test_what_cannot_be_is_refused_in_one_sentence(home, changes, words):
     with pytest.raises(BadInput, match=words):
         made("sft", **changes)
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(home, tmp_path):
+    settings = sft.SETTINGS["tiny"]
+
+    def stop(event):
+        if isinstance(event, Step) and event.step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole = make_in(sft.STAGE, settings, tmp_path / "whole", "tiny", lambda event: None)
+    with pytest.raises(Interrupted):
+        make_in(sft.STAGE, settings, tmp_path / "cut", "tiny", stop)
+    cut = make_in(sft.STAGE, settings, tmp_path / "cut", "tiny", lambda event: None, resume=True)
+    assert cut.fingerprint == whole.fingerprint and len(cut.metrics()) == settings.train.steps
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("result.json", "[]"), ("result.json", '{"machine": 1}'), ("config.json", "{}"), ("tokenizer.json", "{}")],
+)
+def test_a_damaged_assistant_is_one_sentence(assistant, tmp_path, name, text):
+    folder = shutil.copytree(assistant.path, tmp_path / "copy")
+    (folder / name).write_text(text)
+    with pytest.raises(BadInput):
+        found = sft.load(folder)
+        found.result()
+        found.tokenizer()
 
 
 def test_a_conversation_longer_than_a_row_is_named(home, tmp_path):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from insideout.errors import BadInput
 from insideout.recipes.job import Inputs, Job
-from insideout.recipes.language_model import LanguageModel, read
+from insideout.recipes.language_model import LanguageModel, begin, read
 from insideout.recipes.runs import companions_of
 from insideout.recipes.stage import Stage
 from insideout.scales import Scale
@@ -125,7 +125,7 @@ def make(config: BaseConfig, inputs: Inputs, job: Job) -> None:
     import torch
 
     from insideout.data.batch import packed
-    from insideout.machine import accelerator, choose_device, machine
+    from insideout.machine import choose_device
     from insideout.recipes.texts import Samples, sample
     from insideout.training import distributed
     from insideout.training.loop import train
@@ -155,12 +155,7 @@ def make(config: BaseConfig, inputs: Inputs, job: Job) -> None:
 
     def listen(event: Event) -> None:
         if isinstance(event, Started):
-            job.begin(
-                model=dataclasses.asdict(model_config), vocab_size=tokenizer.vocab_size,
-                n_parameters=model.n_parameters, tokenizer_fingerprint=tokenizer.fingerprint,
-                machine=machine(accelerator(device)), threads=torch.get_num_threads(),
-            )  # fmt: skip
-            tokenizer.save(job.folder / "tokenizer.json")
+            begin(job, model, tokenizer, device)
         job.tell(event)
         if isinstance(event, Measured):
             samples.add(event.step, latest)

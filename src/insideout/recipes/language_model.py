@@ -6,14 +6,15 @@ The same files as those of a run of `insideout train`, whatever it was trained o
 asked for. Used from part 3 on.
 """
 
-import hashlib
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insideout.errors import BadInput
+from insideout.recipes.job import Job
 from insideout.recipes.origin import Origin, measured
-from insideout.recipes.runs import FORMAT, check_types, companions_of, json_lines, read_object
+from insideout.recipes.runs import FORMAT, check_types, companions_of, fingerprint_of, json_lines, read_object
 from insideout.recipes.settings import from_dict
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 
 FACTS = {"stage": str, "tokenizer_fingerprint": str, "n_parameters": int, "machine": str, "scale": str}
+
+ENDED = {"machine": str, "date": str, "step": int, "seconds": float, "validation_loss": float | None}
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,13 @@ class LanguageModel:
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Where and when it was made."""
-        result = read_object(self.path / "result.json")
-        return (Origin(str(result["machine"]), str(result["date"])),)
+        ended = self._ended()
+        return () if ended is None else (Origin(ended["machine"], ended["date"]),)
 
     @property
     def fingerprint(self) -> str:
         """A hash of what was made: the newest weights and the tokenizer."""
-        digest = hashlib.sha256((self.path / "tokenizer.json").read_bytes())
-        for file in sorted(path for path in self.newest().rglob("model*") if path.is_file()):
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
+        return fingerprint_of(self.path / "tokenizer.json", self.newest())
 
     @property
     def report(self) -> Path:
@@ -94,7 +94,7 @@ class LanguageModel:
 
         file = self.path / "metrics.jsonl"
         records = read(file) if file.exists() else []
-        return [measured(record, self.origins) for record in records] if self.result() else records
+        return [measured(record, self.origins) for record in records]
 
     def samples(self) -> list[dict[str, Any]]:
         """What the model wrote along the way: step and text."""
@@ -102,8 +102,30 @@ class LanguageModel:
 
     def result(self) -> dict[str, Any] | None:
         """How it ended, or None where it has not."""
+        ended = self._ended()
+        return None if ended is None else measured(ended, self.origins)
+
+    def _ended(self) -> dict[str, Any] | None:
         file = self.path / "result.json"
-        return measured(read_object(file), self.origins) if file.is_file() else None
+        if not file.is_file():
+            return None
+        ended = read_object(file)
+        check_types(ended, ENDED, file, needed=ENDED.keys() - {"validation_loss"})
+        return ended
+
+
+def begin(job: Job, model: "GPT", tokenizer: Any, device: Any, **facts: Any) -> None:
+    """All is checked: config.json says what is being made, and the tokenizer lies beside it."""
+    import torch
+
+    from insideout.machine import accelerator, machine
+
+    job.begin(
+        model=dataclasses.asdict(model.config), vocab_size=tokenizer.vocab_size, n_parameters=model.n_parameters,
+        tokenizer_fingerprint=tokenizer.fingerprint, machine=machine(accelerator(device)),
+        threads=torch.get_num_threads(), **facts,
+    )  # fmt: skip
+    tokenizer.save(job.folder / "tokenizer.json")
 
 
 def read(kind: type[LanguageModel], folder: Path, stage: str, settings: type[Any]) -> Any:

@@ -84,10 +84,7 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """A hash of what the run made: its newest weights and its tokenizer."""
-        digest = hashlib.sha256((self.path / "tokenizer.json").read_bytes())
-        for file in sorted(path for path in self.newest().rglob("model*") if path.is_file()):
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
+        return fingerprint_of(self.path / "tokenizer.json", self.newest())
 
     def model(self, device: str = "cpu") -> "GPT":
         """The model of the newest checkpoint, ready to be used (dropout off)."""
@@ -194,6 +191,14 @@ class Run:
     def report(self) -> Path:
         """Where the report lies."""
         return self.path / "report.html"
+
+
+def fingerprint_of(tokenizer: Path, checkpoint: Path) -> str:
+    """A hash of a tokenizer's file and of a checkpoint's weights."""
+    digest = hashlib.sha256(tokenizer.read_bytes())
+    for file in sorted(path for path in checkpoint.rglob("model*") if path.is_file()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def companions_of(config: Any, tokenizer_fingerprint: str) -> dict[str, str]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from insideout.errors import BadInput
+from insideout.files import expanded
 from insideout.recipes.job import Inputs, Job
-from insideout.recipes.language_model import LanguageModel, read
+from insideout.recipes.language_model import LanguageModel, begin, read
 from insideout.recipes.runs import FORMAT, Run, companions_of, read_object
 from insideout.recipes.stage import Stage
 from insideout.scales import Scale
@@ -120,7 +121,7 @@ def make(config: SFTConfig, inputs: Inputs, job: Job) -> None:
     from insideout.data.batch import packed
     from insideout.finetuning.chat import ChatFormat, ChatWriter, learned_share, with_chat_tokens
     from insideout.finetuning.templates import TEMPLATES
-    from insideout.machine import accelerator, choose_device, machine
+    from insideout.machine import choose_device
     from insideout.recipes.texts import Samples
     from insideout.training import distributed
     from insideout.training.loop import train
@@ -160,12 +161,7 @@ def make(config: SFTConfig, inputs: Inputs, job: Job) -> None:
 
     def listen(event: Event) -> None:
         if isinstance(event, Started):
-            job.begin(
-                model=dataclasses.asdict(model.config), vocab_size=tokenizer.vocab_size, learned_share=share,
-                n_parameters=model.n_parameters, tokenizer_fingerprint=tokenizer.fingerprint,
-                machine=machine(accelerator(device)), threads=torch.get_num_threads(),
-            )  # fmt: skip
-            tokenizer.save(job.folder / "tokenizer.json")
+            begin(job, model, tokenizer, device, learned_share=share)
         job.tell(event)
         if isinstance(event, Measured):
             samples.add(event.step, latest)
@@ -211,7 +207,7 @@ def conversations(
             return anew, held_out, prompt
         known = documents(list(islice(Town().demonstrations("train", config.train.seed), config.n_examples)))
     else:
-        talks = read_conversations(config.data)
+        talks = read_conversations(expanded(config.data, "data"))
         every = documents(talks)
         for number, document in enumerate(every, 1):
             n = sum(len(segment.ids) for segment in document)
@@ -266,7 +262,7 @@ def trained(path: str) -> Any:
     """A model of ours by its folder: what `insideout train` or a stage wrote. Raises BadInput for anything else."""
     from insideout.recipes.base import load as load_base
 
-    folder = Path(path).expanduser()
+    folder = expanded(path, "model")
     file = folder / "config.json"
     if not file.is_file():
         raise BadInput(f"There is no model in {folder}: give the folder of a run of ours.")
@@ -284,7 +280,7 @@ def sources(config: SFTConfig) -> dict[str, str]:
     found = {}
     if config.data != TOWN:
         try:
-            found["data"] = hashlib.sha256(Path(config.data).read_bytes()).hexdigest()
+            found["data"] = hashlib.sha256(expanded(config.data, "data").read_bytes()).hexdigest()
         except OSError as error:
             raise BadInput(f"Could not read {config.data} ({error.strerror}): check the path.") from error
     if config.model:

@@ -2,11 +2,11 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from insideout.data.suite import Message
 from insideout.errors import BadInput
+from insideout.files import expanded
 from insideout.words import harmless
 
 
@@ -14,7 +14,7 @@ from insideout.words import harmless
 class Chat:
     """Talk to a tuned model. An empty line begins anew; end by Ctrl-D."""
 
-    model: str = ""
+    model: str | None = None
     """The folder of a run of `insideout sft`. Default: the recipe sft, made first where it is not stored."""
     ask: str | None = None
     """Ask this, print the answer, and end."""
@@ -33,7 +33,7 @@ class Chat:
             raise BadInput("max_new_tokens must be at least 1, and the seed at least 0 and less than 2^63.")
         if self.ask is not None and not self.ask.strip():
             raise BadInput("--ask is empty: give a question, or leave it out to talk.")
-        assistant = load(Path(self.model).expanduser()) if self.model else recipe("sft")
+        assistant = load(expanded(self.model, "--model")) if self.model is not None else recipe("sft")
         writer = assistant.writer(self.temperature)
         if self.ask is not None:
             print(harmless(self.answer(writer, (Message("user", self.ask),))))
