@@ -140,6 +140,17 @@ def test_a_gradient_that_is_no_number_is_an_error_without_bound():
     assert relative_error_of_each([1.0, 1e-9], [1.0, 2e-9], 1e-6) == 0.0
 
 
+@pytest.mark.parametrize("pair", [([[1.0]], [1.0]), ([1.0], [[1.0]]), ([], [1.0]), ([1.0], []), ([], [])])
+def test_what_has_no_like_is_not_compared(pair):
+    for compare in (relative_error, relative_error_of_each):
+        with pytest.raises(ValueError, match="cannot compare"):
+            compare(*pair)
+
+
+def test_two_zeros_do_not_differ_whatever_the_floor():
+    assert relative_error([0.0], [0.0], floor=-1.0) == relative_error_of_each([0.0], [0.0], floor=-1.0) == 0.0
+
+
 def test_shapes_that_do_not_fit_are_refused():
     a, b = Node([[1.0, 2.0], [3.0, 4.0]]), Node([[1.0, 2.0, 3.0]])
     with pytest.raises(ValueError, match="shapes 2×2 and 1×3"):
