@@ -12,7 +12,7 @@ Shapes: D documents, P = D / 2 pairs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from jaxtyping import Float
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from insideout.data.batch import Batch, Document, Segment, padded
 from insideout.data.conversations import Pair
+from insideout.data.suite import Message
 from insideout.errors import BadInput
 from insideout.finetuning import losses
-from insideout.finetuning.chat import ChatFormat
 from insideout.finetuning.checks import check_positive, check_range
 from insideout.finetuning.reward_model import agreement, sides
 from insideout.training import distributed
@@ -51,19 +51,32 @@ METRICS = (
 )  # fmt: skip
 
 
-def answer_document(chat: ChatFormat, prompt: Any, answer: str, *, finished: bool = True) -> Document:
+class Chat(Protocol):
+    """A chat format: of ours (chat.py), or a Hub model's own (hub_chat.py)."""
+
+    @property
+    def pad_id(self) -> int: ...
+    def prompt(self, messages: Any) -> list[int]: ...
+    def document(self, messages: Any) -> list[Segment]: ...
+
+
+def answer_document(chat: Chat, prompt: Any, answer: str, *, finished: bool = True) -> Document:
     """A prompt that is read and one answer, the last turn alone, that is learned with its stop after it.
 
     It ends with the stop, so that a score is read there. One that is not `finished` was cut off, and gets none.
     Raises BadInput as `check_messages` does.
     """
-    ids = chat.tokenizer.encode(answer)
-    return [Segment(chat.prompt(prompt), learn=False), Segment([*ids, chat.stop_id] if finished else ids, learn=True)]
+    before = chat.prompt(prompt)
+    whole = chat.document([*prompt, Message("assistant", answer)])
+    last = max(i for i, segment in enumerate(whole) if segment.learn)
+    ids = [id for segment in whole[: last + 1] for id in segment.ids]
+    if ids[: len(before)] != before:
+        raise BadInput("With this chat format an answer's prompt reads otherwise alone than with the answer after it.")
+    said = ids[len(before) :]
+    return [Segment(before, learn=False), Segment(said if finished else said[:-1], learn=True)]
 
 
-def pair_documents(
-    chat: ChatFormat, pairs: Sequence[Pair], context_length: int, where: str = "The pairs"
-) -> list[Document]:
+def pair_documents(chat: Chat, pairs: Sequence[Pair], context_length: int, where: str = "The pairs") -> list[Document]:
     """Two documents a pair, the chosen before the rejected.
 
     Raises BadInput, with the pair's number, where both sides are one, or where prompt and answer are longer than the

@@ -29,6 +29,7 @@ from insideout.finetuning.checks import check_range, check_shapes
 from insideout.finetuning.losses import bradley_terry, centring
 from insideout.training.metrics import Metric
 from insideout.training.objective import Objective
+from insideout.transformer.config import GPTConfig
 from insideout.transformer.model import GPT
 
 __all__ = ["Calibration", "Ensemble", "RewardModel", "agreement", "calibration", "check_tokenizer", "reward_objective"]
@@ -63,6 +64,16 @@ class RewardModel(nn.Module):
         trunk.head = nn.Linear(width, 1, bias=False, device="meta")
         trunk.head.weight = nn.Parameter(new.to(weight.device, weight.dtype))
         return cls(trunk.requires_grad_(True))
+
+    @property
+    def config(self) -> GPTConfig:
+        """The trunk's sizes; of its vocabulary, only what is read."""
+        return self.gpt.config
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers it learns."""
+        return self.gpt.n_parameters
 
     def forward(self, ids: Int[Tensor, "B T"], segments: Int[Tensor, "B T"] | None = None) -> Float[Tensor, "B T"]:
         """What the head says at every position. Raises BadInput for a text longer than the context."""

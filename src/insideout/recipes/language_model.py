@@ -7,6 +7,7 @@ asked for. Used from part 3 on.
 """
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from insideout.recipes.runs import FORMAT, check_types, companions_of, fingerpri
 from insideout.recipes.settings import from_dict
 
 if TYPE_CHECKING:
+    from insideout.training.config import TrainConfig
+    from insideout.training.objective import BatchFunction, Objective, Source
     from insideout.transformer.config import GPTConfig
     from insideout.transformer.model import GPT
     from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
@@ -126,6 +129,57 @@ def begin(job: Job, model: "GPT", tokenizer: Any, device: Any, **facts: Any) -> 
         threads=torch.get_num_threads(), **facts,
     )  # fmt: skip
     tokenizer.save(job.folder / "tokenizer.json")
+
+
+def fit(
+    job: Job,
+    model: Any,
+    tokenizer: Any,
+    objective: "Objective",
+    batch_at: "Source | BatchFunction",
+    config: "TrainConfig",
+    measure: Callable[[Any], tuple[dict[str, float], str]],
+    device: Any,
+    *,
+    prompt: str = "",
+    facts: Mapping[str, Any] | None = None,
+    ended: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
+    """Train a model into a job's folder, and say how it ended: what all stages that train one have in common.
+
+    `measure` gives what held-out data say and something that the model wrote, or "". `facts` go into config.json, what
+    `ended` gives into result.json, beside the last measurement.
+    """
+    from insideout.recipes.texts import Samples
+    from insideout.training import distributed
+    from insideout.training.events import Event, Measured, Sample, Started
+    from insideout.training.loop import train
+
+    samples, latest = Samples(job.folder / "samples.jsonl"), ""
+
+    def validate(model: Any) -> dict[str, float]:
+        nonlocal latest
+        found, latest = measure(model)
+        return found
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Started):
+            begin(job, model, tokenizer, device, **(facts or {}))
+        job.tell(event)
+        if isinstance(event, Measured) and latest:
+            samples.add(event.step, latest)
+            job.tell(Sample(event.step, latest, prompt))
+
+    result = train(
+        model, objective, batch_at, config, out=job.folder, validate=validate, on_event=listen,
+        resume=job.resume and (job.folder / "checkpoints").is_dir(), device=device,
+        companions=companions_of(model.config, tokenizer.fingerprint),
+    )  # fmt: skip
+    model.eval()
+    if distributed.is_main():
+        last = {"validation_loss": result.validation_loss} | result.measured | dict(ended())
+        job.end(**(dataclasses.asdict(result) | last))
+    distributed.barrier()
 
 
 def read(kind: type[LanguageModel], folder: Path, stage: str, settings: type[Any]) -> Any:
