@@ -1,6 +1,6 @@
-"""Direct preference optimisation: pairs of answers -> a policy that prefers as the annotator did, with no reward model.
+"""Direct preference optimisation: pairs of answers -> a policy that prefers as the annotator did.
 
-    loss = −log σ(β (log π/π_ref (chosen) − log π/π_ref (rejected)))          and its family: cdpo, ipo, kto, simpo, orpo
+    loss = −log σ(β (log π/π_ref (chosen) − log π/π_ref (rejected)))        and its family: cdpo, ipo, kto, simpo, orpo
 
 It goes on from the model whose answers are compared, which is the reference as well: what that says of each answer is
 computed once, before the first step. Dropout is off. Sums are over the answer's tokens and its stop.
@@ -8,6 +8,7 @@ Source: Rafailov et al. 2023; the family: `insideout.finetuning.losses`.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,7 @@ from insideout.recipes.pair_tuning import Learned, PairTuning, chosen_pairs, lea
 from insideout.recipes.sft import METRICS as ASKED
 from insideout.recipes.sft import TOWN, SFTConfig, asked
 from insideout.recipes.stage import Stage
-from insideout.recipes.start import Start, answering, chat_of
+from insideout.recipes.start import Start, answering, chat_of, writer_of
 from insideout.scales import Scale
 from insideout.training.config import TrainConfig
 from insideout.training.events import Note
@@ -56,7 +57,7 @@ class DPOConfig(PairTuning):
                 raise BadInput(f"{name} is of the loss {of} alone, and the loss is {self.loss}: leave it out.")
         if self.loss == "kto" and (self.train.accumulation > 1 or self.train.batch_size < 2):
             raise BadInput(
-                "kto measures each answer against all of its batch: give a batch_size of at least 2, and accumulation 1."
+                "kto measures each answer against its whole batch: give a batch_size of at least 2, and accumulation 1."
             )
         if self.questions < 2:
             raise BadInput(f"questions is {self.questions}; it must be at least 2.")
@@ -106,18 +107,7 @@ class Preferring(LanguageModel):
 
     def writer(self, temperature: float = 1.0) -> "ChatWriter":
         """The model, spoken with in the format that it was tuned in."""
-        found: ChatWriter = writer_of(self.model(), chat_of(self.tokenizer(), self.about["template"]), temperature)
-        return found
-
-
-def writer_of(model: Any, chat: Any, temperature: float) -> Any:
-    """A model asked in a chat format, of ours or a pretrained model's own."""
-    from insideout.finetuning.chat import ChatFormat, ChatWriter
-    from insideout.finetuning.hub_chat import HubWriter
-
-    if isinstance(chat, ChatFormat):
-        return ChatWriter(model, chat.tokenizer, temperature, template=chat.template)
-    return HubWriter(model, chat.tokenizer, temperature, tuple(chat.stops.values()), chat=chat)
+        return writer_of(self.model(), chat_of(self.tokenizer(), self.about["template"]), temperature)
 
 
 def make(config: DPOConfig, inputs: Inputs, job: Job) -> None:
@@ -135,7 +125,7 @@ def make(config: DPOConfig, inputs: Inputs, job: Job) -> None:
     chat, reference, model = start.chat, start.writer.model.to(device).eval(), start.model(dropout=False)
     pairs = learned(config, inputs, chat, model.config.context_length)
     job.tell(Note(f"The reference reads {len(pairs.train) + len(pairs.held_out):,} answers"))
-    before, held_out_before = (
+    before, before_held_out = (
         reference_logprobs(reference, each, chat.pad_id) for each in (pairs.train, pairs.held_out)
     )
     objective = preference_objective(
@@ -154,18 +144,18 @@ def make(config: DPOConfig, inputs: Inputs, job: Job) -> None:
         return batch_of([pairs.train[i] for i in chosen], before[chosen])
 
     def measure(model: Any) -> tuple[dict[str, float], str]:
-        totals: dict[str, float] = {}
-        count = 0
-        for first in range(0, len(pairs.held_out), 64):
-            here = slice(first, first + 64)
-            batch = batch_of(pairs.held_out[here], held_out_before[here])
-            loss, n, found = objective.loss(model, distributed.to_device(batch, device))
+        totals, count = dict.fromkeys(("validation_loss", "accuracy", "margin"), 0.0), 0
+        for here in parts(len(pairs.held_out)):
+            batch = batch_of(pairs.held_out[here], before_held_out[here])
+            loss, n, sums = objective.loss(model, distributed.to_device(batch, device))
             count += n
-            for name, value in ({"validation_loss": float(loss)} | found).items():
-                totals[name] = totals.get(name, 0.0) + value
+            for name, value in ({"validation_loss": float(loss)} | sums).items():
+                if name in totals:
+                    totals[name] += value
+        means = {name: value / count for name, value in totals.items()}
         found = {
-            "validation_loss": totals["validation_loss"] / count, "held_out_accuracy": totals["accuracy"] / count,
-            "held_out_margin": totals["margin"] / count,
+            "validation_loss": means["validation_loss"], "held_out_accuracy": means["accuracy"],
+            "held_out_margin": means["margin"],
         }  # fmt: skip
         with torch.autocast(device.type, enabled=False):
             answers, shown = asked_of(model, start, config, pairs)
@@ -175,6 +165,14 @@ def make(config: DPOConfig, inputs: Inputs, job: Job) -> None:
         job, model, start.tokenizer, Objective(objective.loss, (*HELD_OUT, *objective.metrics), counted="pairs"),
         batch_at, config.train, measure, device, facts={"template": start.template},
     )  # fmt: skip
+
+
+def parts(n: int, size: int = 64) -> list[slice]:
+    """n documents in parts of whole pairs, none of one pair alone where there are more."""
+    bounds = [*range(0, n, size), n]
+    if len(bounds) > 2 and bounds[-1] - bounds[-2] < 4:
+        bounds.pop(-2)
+    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 def asked_of(model: Any, start: Start, config: DPOConfig, pairs: Learned) -> tuple[dict[str, float], str]:

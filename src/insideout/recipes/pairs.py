@@ -177,7 +177,10 @@ def make(config: PairsConfig, inputs: Inputs, job: Job) -> None:
     origin = here_and_now()
     found: dict[str, list[Compared]] = {}
     counted: dict[str, Any] = {}
-    for file, split, n in ((TRAIN, "train", config.n_pairs), (HELD_OUT, "development", config.n_held_out)):
+    wanted: tuple[tuple[str, Split, int], ...] = (
+        (TRAIN, "train", config.n_pairs), (HELD_OUT, "development", config.n_held_out),
+    )  # fmt: skip
+    for file, split, n in wanted:
         job.tell(Note(f"Comparing answers to {split} questions: {n:,} pairs"))
         made = Making(writer, config, split)
         found[file] = list(made.pairs(n))
@@ -211,7 +214,8 @@ class Making:
                                "wanted: raise temperature or answers, or ask for fewer.")  # fmt: skip
             if len(distinct) < 2:
                 continue
-            best = prefer(question, *mind.sample(distinct[:2], 2), annotator, mind)
+            one, other = mind.sample(distinct[:2], 2)
+            best = prefer(question, one, other, annotator, mind)
             chosen, rejected = (gold(judge(question, text)) for text in (best.chosen, best.rejected))
             said = Pair(tuple(question.prompt), best.chosen, best.rejected)  # type: ignore[arg-type]
             yield Compared(said, question.kind, best.probability, chosen, rejected)

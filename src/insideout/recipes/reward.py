@@ -69,7 +69,7 @@ SETTINGS: dict[Scale, RewardConfig] = {
 }  # fmt: skip
 
 HELD_OUT = (
-    Metric("validation_loss", "held-out loss", unit="nats a pair", section="Loss", words="Who knows nothing has 0.693."),
+    Metric("validation_loss", "held-out loss", unit="nats a pair", section="Loss", words="Knowing nothing: 0.693."),
     Metric("held_out_accuracy", "held-out pairs in the right order", unit="%", section="Accuracy", better="higher"),
     Metric("held_out_margin", "held-out, chosen less rejected", section="Scores", better="higher"),
 )  # fmt: skip
@@ -101,7 +101,7 @@ class Rewarder(LanguageModel):
 
         chat, model = self.chat(), self.model(device)
         documents = [answer_document(chat, talk[:-1], talk[-1].content) for talk in conversations]
-        return scores_of(model, documents, chat.pad_id).tolist()  # type: ignore[no-any-return]
+        return scores_of(model, documents, chat.pad_id).tolist()
 
 
 def scores_of(model: "RewardModel", documents: "Sequence[Document]", pad_id: int) -> "Tensor":
@@ -188,7 +188,7 @@ def report(folder: Path) -> Path:
     cards = (
         Card("held-out pairs in the right order", share("held_out_accuracy"),
              f"of {result.get('n_held_out', 0):,}; 95% interval {share('accuracy_low')} to {share('accuracy_high')}"),
-        Card("the best judge there could be", share("ceiling"), "agrees with the annotator so often, where it is known"),
+        Card("the best judge there could be", share("ceiling"), "agrees so often, where that is known"),
         Card("share of that", share("share_of_ceiling")),
         Card("calibration error", figure(result.get("calibration_error"), 3), "of its confidence in held-out pairs"),
     )  # fmt: skip

@@ -11,23 +11,20 @@ from insideout.recipes.job import Inputs
 from insideout.recipes.sft import trained
 
 if TYPE_CHECKING:
-    from insideout.finetuning.preferences import Chat
+    from insideout.finetuning.chat import ChatFormat, ChatWriter
     from insideout.transformer.model import GPT
-
-OWN = "own"
-"""The name of a pretrained model's own template."""
 
 
 @dataclass(frozen=True)
 class Start:
     """A model that answers."""
 
-    writer: Any
+    writer: "ChatWriter"
     """It, asked at the temperature that was wished for."""
-    chat: "Chat"
+    chat: "ChatFormat"
     """How it is spoken with."""
     template: str
-    """The name of that format: one of ours, or own."""
+    """The name of that format."""
 
     @property
     def tokenizer(self) -> Any:
@@ -35,7 +32,7 @@ class Start:
         return self.writer.tokenizer
 
     def model(self, *, dropout: bool = True) -> "GPT":
-        """A copy to be trained, an adapter merged into it. Without dropout: what it says is what it would say in use."""
+        """A copy to be trained, an adapter merged into it; without dropout it learns as what it is in use."""
         from insideout.finetuning.lora import merged_copy
         from insideout.transformer.model import GPT
 
@@ -53,12 +50,9 @@ def answering(given: str, inputs: Inputs, temperature: float = 1.0) -> Start:
     Raises BadInput for one that was never tuned on conversations.
     """
     from insideout.finetuning.chat import ChatWriter
-    from insideout.finetuning.hub_chat import HubWriter
 
     found = inputs["model"] if "model" in inputs else trained(given)
     writer = found.writer(temperature) if hasattr(found, "writer") else None
-    if isinstance(writer, HubWriter):
-        return Start(writer, writer.chat, OWN)
     if isinstance(writer, ChatWriter):
         return Start(writer, writer.format, writer.template.name)
     raise BadInput(
@@ -67,10 +61,16 @@ def answering(given: str, inputs: Inputs, temperature: float = 1.0) -> Start:
     )
 
 
-def chat_of(tokenizer: Any, template: str) -> Any:
+def chat_of(tokenizer: Any, template: str) -> "ChatFormat":
     """The chat format that a run names."""
     from insideout.finetuning.chat import ChatFormat
-    from insideout.finetuning.hub_chat import HubChat
     from insideout.finetuning.templates import TEMPLATES
 
-    return HubChat(tokenizer) if template == OWN else ChatFormat(tokenizer, TEMPLATES[template])
+    return ChatFormat(tokenizer, TEMPLATES[template])
+
+
+def writer_of(model: Any, chat: "ChatFormat", temperature: float) -> "ChatWriter":
+    """A model asked in a chat format."""
+    from insideout.finetuning.chat import ChatWriter
+
+    return ChatWriter(model, chat.tokenizer, temperature, template=chat.template)
