@@ -17,7 +17,6 @@ from insideout.data.town.instructions import Town
 from insideout.errors import BadInput
 from insideout.finetuning.preferences import LOSSES
 from insideout.recipes import dpo, pair_tuning, pairs, reward, sft
-from insideout.recipes.board import stage_scores
 from insideout.recipes.settings import change
 from insideout.recipes.stage import make_in, recipe
 from insideout.training.events import Step
@@ -119,16 +118,14 @@ def test_every_loss_of_the_family_trains_from_a_file(home, file, kind):
     assert any(not weight.equal(start[name]) for name, weight in run.model().state_dict().items())
 
 
-def test_the_first_loss_of_dpo_is_ln_2_and_its_model_is_scored(home):
+def test_the_first_loss_of_dpo_is_ln_2_and_its_model_goes_on(home):
     run = made("dpo", data={"source": "town"})
     first, *_, last = run.metrics()
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-4) and abs(first["margin"]) < 1e-3
     assert last["margin"] > 0 and {"correct", "stop_rate", "gold", "kl"} <= last.keys() and last["kl"] > 0
     [[answer]] = run.writer(0.0).write([(Message("user", "Where is Anna?"),)], 1, 0, 5)
     assert 0 < len(answer.ids) <= 5
-    assert run.report.is_file()
-    scores = stage_scores("dpo", scale="tiny", data={"source": "town"})
-    assert set(scores.greedy) == {"instructions"} and "KL to the start, instructions" in scores.model
+    assert run.report.is_file() and run.suites == made("sft").suites
     again = made("sft", model=str(run.path), steps=2, warmup_steps=1)  # one may go on from it
     assert again.tokenizer().fingerprint == run.tokenizer().fingerprint
 
@@ -213,7 +210,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(home, stage, changes, words):
         ({"prompt": "Say", "chosen": "a", "rejected": "a"}, "line 3: chosen and rejected are the same"),
         ({"prompt": "Say", "chosen": "a"}, "line 3 has the fields"),
         ({"prompt": "Say", "chosen": "a", "rejected": " "}, "line 3 has an empty rejected"),
-        ({"prompt": "Say", "chosen": "a", "rejected": "a " * 500}, r"pair 1 has \d+ tokens .* context holds 384"),
+        ({"prompt": "Say", "chosen": "a", "rejected": "a " * 500}, r"pair \d has \d+ tokens .* context holds 384"),
     ],
 )
 def test_pairs_that_cannot_be_learned_from_are_named(home, tmp_path, line, words):

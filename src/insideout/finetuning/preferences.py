@@ -12,7 +12,7 @@ Shapes: D documents, P = D / 2 pairs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -51,6 +51,7 @@ METRICS = (
 )  # fmt: skip
 
 
+@runtime_checkable
 class Chat(Protocol):
     """A chat format: of ours (chat.py), or a Hub model's own (hub_chat.py)."""
 

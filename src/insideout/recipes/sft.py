@@ -261,6 +261,7 @@ def asked(writer: "ChatWriter", config: SFTConfig, prompt: "Sequence[Message]") 
 def trained(path: str) -> Any:
     """A model of ours by its folder: what `insideout train` or a stage wrote. Raises BadInput for anything else."""
     from insideout.recipes.base import load as load_base
+    from insideout.recipes.dpo import load as load_dpo
 
     folder = expanded(path, "model")
     file = folder / "config.json"
@@ -268,9 +269,10 @@ def trained(path: str) -> Any:
         raise BadInput(f"There is no model in {folder}: give the folder of a run of ours.")
     about = read_object(file)
     stage = about.get("stage", "pretrain")
-    if about.get("format") != FORMAT or stage not in ("pretrain", "base", "sft"):
+    readers: dict[str, Any] = {"pretrain": Run, "base": load_base, "sft": load, "dpo": load_dpo}
+    if about.get("format") != FORMAT or stage not in readers:
         raise BadInput(f"{folder} holds no model that could be tuned: give the folder of a run of ours.")
-    return {"pretrain": Run, "base": load_base, "sft": load}[stage](folder)
+    return readers[stage](folder)
 
 
 def sources(config: SFTConfig) -> dict[str, str]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from insideout.data.suite import Message
 from insideout.errors import BadInput
-from insideout.files import expanded
 from insideout.words import harmless
 
 
@@ -15,7 +14,7 @@ class Chat:
     """Talk to a tuned model. An empty line begins anew; end by Ctrl-D."""
 
     model: str | None = None
-    """The folder of a run of `insideout sft`. Default: the recipe sft, made first where it is not stored."""
+    """The folder of a run that answers, of `insideout sft` or `dpo`. Default: the recipe sft, made where it is not stored."""
     ask: str | None = None
     """Ask this, print the answer, and end."""
     temperature: float = 0.0
@@ -26,15 +25,15 @@ class Chat:
     """Another seed, another answer, where the temperature is above 0."""
 
     def run(self) -> int:
-        from insideout.recipes.sft import load
         from insideout.recipes.stage import recipe
+        from insideout.recipes.start import answering
 
         if self.max_new_tokens < 1 or not 0 <= self.seed < 2**63:
             raise BadInput("max_new_tokens must be at least 1, and the seed at least 0 and less than 2^63.")
         if self.ask is not None and not self.ask.strip():
             raise BadInput("--ask is empty: give a question, or leave it out to talk.")
-        assistant = load(expanded(self.model, "--model")) if self.model is not None else recipe("sft")
-        writer = assistant.writer(self.temperature)
+        inputs = {} if self.model is not None else {"model": recipe("sft")}
+        writer = answering(self.model or "", inputs, self.temperature).writer
         if self.ask is not None:
             print(harmless(self.answer(writer, (Message("user", self.ask),))))
             return 0
