@@ -44,9 +44,8 @@ def file(tmp_path):
     return path
 
 
-def test_pairs_are_the_models_own_answers_and_no_prompt_is_in_both_parts(home):
-    """A model of 20 steps hardly ever stops by itself, so that these are drawn with a short limit below."""
-    found = made("pairs", source="town")
+def test_pairs_are_stored_with_their_truth_and_no_prompt_is_in_both_parts(home):
+    found = made("pairs")
     config = pairs.SETTINGS["tiny"]
     assert (len(found.train), len(found.held_out)) == (config.n_pairs, config.n_held_out)
     town = Town()
@@ -73,6 +72,11 @@ class Says:
         return [[Answer(text, (1,), finished) for text, finished in self.texts][:n] for _ in prompts]
 
 
+def test_a_model_whose_answers_never_end_is_refused(home):
+    with pytest.raises(BadInput, match="had two answers that differ"):
+        made("pairs", source="model", n_pairs=1, answers=2)
+
+
 def test_cut_off_empty_and_equal_answers_are_left_out_and_counted():
     config = change(pairs.SETTINGS["tiny"], {"answers": 5})
     writer = Says(("One.", False), ("Two.", True), ("Two.", True), ("  ", True), ("Three.", True))
@@ -95,9 +99,9 @@ def test_the_annotator_errs_as_often_as_told_and_likes_length_as_much_as_told():
 
 
 def test_a_reward_model_is_trained_and_judged_beside_its_ceiling(home):
-    found = made("reward", data={"source": "town"})
+    found = made("reward")
     result = found.result()
-    held_out = made("pairs", source="town").held_out
+    held_out = made("pairs").held_out
     talks = [(*each.pair.prompt, Message("assistant", text)) for each in held_out
              for text in (each.pair.chosen, each.pair.rejected)]  # fmt: skip
     scores = found.score(talks)
@@ -119,7 +123,7 @@ def test_every_loss_of_the_family_trains_from_a_file(home, file, kind):
 
 
 def test_the_first_loss_of_dpo_is_ln_2_and_its_model_goes_on(home):
-    run = made("dpo", data={"source": "town"})
+    run = made("dpo")
     first, *_, last = run.metrics()
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-4) and abs(first["margin"]) < 1e-3
     assert last["margin"] > 0 and {"correct", "stop_rate", "gold", "kl"} <= last.keys() and last["kl"] > 0
@@ -227,7 +231,7 @@ def test_a_model_that_does_not_answer_has_no_pairs_and_no_preferences(home):
         with pytest.raises(BadInput, match="no chat template"):
             made(stage, model=base)
     with pytest.raises(BadInput, match="holds no model"):
-        sft.trained(str(made("reward", data={"source": "town"}).path))
+        sft.trained(str(made("reward").path))
 
 
 def test_dropout_is_off_for_the_policy():

@@ -179,9 +179,10 @@ def asked_of(model: Any, start: Start, config: DPOConfig, pairs: Learned) -> tup
     """What development questions of the town find, how far the policy went, and an answer to be looked at."""
     from statistics import fmean
 
+    from insideout.data.batch import Document, Segment
     from insideout.data.town.instructions import Town
     from insideout.data.town.judge import gold
-    from insideout.recipes.scoreboard import kl_to_start
+    from insideout.recipes.scoreboard import divergences
 
     of_town = pairs.known is not None
     likeliest, drawing = (writer_of(model, start.chat, temperature) for temperature in (0.0, 1.0))
@@ -194,8 +195,12 @@ def asked_of(model: Any, start: Start, config: DPOConfig, pairs: Learned) -> tup
     questions = town.draw("development", config.questions)
     answers = [each for [each] in drawing.write([q.prompt for q in questions], 1, 0, town.max_new_tokens)]
     found["gold"] = fmean(gold(town.judge(q, each.text)) for q, each in zip(questions, answers, strict=True))
-    reference = writer_of(start.writer.model, start.chat, 1.0)
-    found["kl"] = kl_to_start(drawing, reference, questions, 0, town.max_new_tokens).value.mean
+    drawn: list[Document] = [
+        [Segment(drawing.ids_of(q.prompt), learn=False), Segment(each.ids, learn=True)]
+        for q, each in zip(questions, answers, strict=True)
+    ]
+    some = [drawn[first : first + 32] for first in range(0, len(drawn), 32)]
+    found["kl"] = fmean(nats for part in some for nats in divergences(drawing.model, start.writer.model, part))
     return found, shown
 
 

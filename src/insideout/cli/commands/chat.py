@@ -14,7 +14,7 @@ class Chat:
     """Talk to a tuned model. An empty line begins anew; end by Ctrl-D."""
 
     model: str | None = None
-    """The folder of a run that answers, of `insideout sft` or `dpo`. Default: the recipe sft, made where it is not stored."""
+    """The folder of a run of `insideout sft` or `dpo`. Default: the recipe sft, made first where it is not stored."""
     ask: str | None = None
     """Ask this, print the answer, and end."""
     temperature: float = 0.0
