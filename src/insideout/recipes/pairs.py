@@ -78,7 +78,7 @@ class PairsConfig:
         Annotator(self.sharpness, self.length_bias)
 
 
-SETTINGS: dict[Scale, PairsConfig] = {  # the tiny model hardly ever ends an answer, so that its own cannot be compared
+SETTINGS: dict[Scale, PairsConfig] = {  # the tiny model hardly ever ends an answer: its own cannot be compared
     "tiny": PairsConfig(source="town", n_pairs=24, n_held_out=8),
     "laptop": PairsConfig(),
     "gpu": PairsConfig(n_pairs=50_000, n_held_out=4000),
