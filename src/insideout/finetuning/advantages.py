@@ -4,7 +4,7 @@
 
 Tokens that a mask leaves out (a prompt, padding, what was put and not drawn) are no steps: the step before them is
 followed by the one behind them. Shapes: B answers, T positions, P prompts, G answers to each.
-Used in part 3, by the chapters on policy gradients and on PPO.
+Used in part 3, by the chapters on policy gradients and on PPO, and in part 4.
 """
 
 import torch
@@ -15,7 +15,7 @@ from insideout.errors import BadInput
 from insideout.finetuning.checks import check_mask, check_range, check_shapes
 from insideout.transformer.generation.inputs import real
 
-__all__ = ["gae", "leave_one_out", "token_rewards", "whitened"]
+__all__ = ["gae", "group_mean", "group_std", "leave_one_out", "token_rewards", "whitened"]
 
 
 def gae(
@@ -80,12 +80,39 @@ def leave_one_out(rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
     A baseline that does not depend on the answer itself, so that the gradient stays unbiased. Never divided by a
     deviation. Raises BadInput for one answer a prompt. Source: Kool et al. 2019; Ahmadian et al. 2024 (RLOO).
     """
+    n = group_size(rewards)
+    return rewards - (rewards.sum(-1, keepdim=True) - rewards) / (n - 1)
+
+
+def group_mean(rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
+    """Each answer's reward less the mean of its group, its own included: (G − 1)/G of `leave_one_out`.
+
+    Raises BadInput for one answer a prompt. Source: Liu et al. 2025 (Dr. GRPO), §3.2.
+    """
+    group_size(rewards)
+    return rewards - rewards.mean(-1, keepdim=True)
+
+
+def group_std(rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
+    """`group_mean` over the group's deviation; 0 where all its answers are worth the same.
+
+    So a prompt that is nearly always, or nearly never, answered well weighs more than one in between.
+    Raises BadInput for one answer a prompt. Source: Shao et al. 2024 (GRPO), §4.1.2.
+    """
+    centred = group_mean(rewards)
+    deviation = rewards.std(-1, correction=0, keepdim=True)
+    tiny = 8 * torch.finfo(rewards.dtype).eps * rewards.abs().amax(-1, keepdim=True)
+    return torch.where(deviation > tiny, centred / deviation.clamp_min(torch.finfo(rewards.dtype).tiny), 0)
+
+
+def group_size(rewards: Float[Tensor, "P G"]) -> int:
+    """How many answers a prompt has. Raises BadInput for less than two, or another shape."""
     if rewards.dim() != 2:
         raise BadInput(f"The rewards have the shape {tuple(rewards.shape)}: give (P, G), a row of answers a prompt.")
     n = rewards.shape[1]
     if n < 2:
         raise BadInput(f"Leaving one out needs other answers to the same prompt, and there is {n}: draw at least 2.")
-    return rewards - (rewards.sum(-1, keepdim=True) - rewards) / (n - 1)
+    return n
 
 
 def whitened(advantages: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
