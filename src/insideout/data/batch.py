@@ -146,8 +146,8 @@ def padded(
 ) -> Batch:
     """A document a row, filled up with `pad_id` to the longest.
 
-    The pad token is its own: it may occur in no document. It is never a target, and no document sees it. None is
-    enough where all are equally long. Raises BadInput for a document without a token to learn from, unless all are
+    The pad token is its own: it may occur in no document, unless a model drew it. As padding it is never a target, and
+    no document sees it. None is enough where all are equally long. Raises BadInput for a document without a token to learn from, unless all are
     `read_only`, and for one that cannot be used.
     """
     return laid_out([[i] for i in range(len(documents))], documents, pad_id, None, side, read_only, finished)
@@ -286,7 +286,8 @@ def check_document(number: int, document: Document, pad_id: int | None, read_onl
     for extreme in (min(ids), max(ids)):
         if not 0 <= extreme < MOST:
             raise BadInput(f"{where} holds {extreme}, which is no token's id.")
-    if pad_id is not None and pad_id in ids:
+    given = [id for segment in document if segment.logprobs is None for id in segment.ids]
+    if pad_id is not None and pad_id in given:  # a policy may draw it: then it is learned like any other
         raise BadInput(f"{where} holds the pad token {pad_id}: padding needs a token of its own, not the stop token.")
     for segment in document:
         if not isinstance(segment.learn, int | float) or not 0 <= segment.learn <= 1:

@@ -102,8 +102,10 @@ class Experience:
     def from_state(state: Mapping[str, Any]) -> "Experience":
         """What `state` gave. Raises BadInput for anything else."""
         try:
-            batch = Batch(**{field.name: state.get(f"batch.{field.name}") for field in fields(Batch)})
-            return Experience(batch, **{name: state.get(name) for name in (*TENSORS, "beta", "fresh")})
+            inside = {name.removeprefix("batch."): x for name, x in state.items() if name.startswith("batch.")}
+            return Experience(
+                Batch(**inside), **{name: state[name] for name in (*TENSORS, "beta", "fresh") if name in state}
+            )
         except (KeyError, TypeError) as error:
             raise BadInput("The answers that the checkpoint kept are damaged: go on from the one before it.") from error
 
@@ -117,9 +119,7 @@ def batch_of(drawn: Rollout, pad_id: int, stop_id: int) -> Batch:
 
     Raises BadInput where a row is not, token by token, what was drawn, or where a mask lacks the stop.
     """
-    used = set(torch.unique(drawn.ids).tolist())
-    fill = pad_id if pad_id not in used else next(id for id in range(len(used) + 1) if id not in used)
-    batch = padded(drawn.documents(), fill, finished=drawn.finished.tolist()).to(drawn.ids.device)
+    batch = padded(drawn.documents(), pad_id, finished=drawn.finished.tolist()).to(drawn.ids.device)
     check_replay(batch, drawn, stop_id)
     return batch
 

@@ -10,7 +10,7 @@ Three choices make the methods, each a word in `PolicyConfig`:
 | | advantage | ratio | aggregation |
 |---|---|---|---|
 | PPO (Schulman et al. 2017) | gae, with a critic | token | token_mean |
-| RLOO (Ahmadian et al. 2024) | leave_one_out | answer | token_mean |
+| RLOO (Ahmadian et al. 2024) | leave_one_out | answer | answer_mean |
 | GRPO (Shao et al. 2024) | group_std | token | answer_mean |
 | Dr. GRPO (Liu et al. 2025) | group_mean | token | constant |
 | GSPO (Zheng et al. 2025) | group_std | geometric | answer_mean |
@@ -25,7 +25,7 @@ Shapes: N answers, T positions, P prompts, G answers to each, M tokens learned.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -115,6 +115,11 @@ class PolicyConfig:
         if self.advantage != "gae":
             words = f"at least 2, since {self.advantage} compares answers to one prompt"
             self._require("samples", self.samples >= 2, words)
+        if self.ratio != "token" and self.aggregation != "answer_mean":
+            raise BadInput(
+                f"ratio is {self.ratio} and aggregation {self.aggregation}: an answer's one ratio would count once for "
+                "each of its tokens. Choose aggregation answer_mean, or ratio token."
+            )
         if self.target_kl and not self.beta:
             raise BadInput("target_kl is set and beta is 0: steering multiplies beta, so give one to begin with.")
 
@@ -147,6 +152,7 @@ class CriticConfig:
             raise BadInput("value_coefficient must be above 0, and value_clip at least 0.")
 
 
+@runtime_checkable
 class Controller(Protocol):
     """The price of KL from round to round."""
 
@@ -306,9 +312,7 @@ def check_fresh(logprobs: Float[Tensor, " M"], old: Float[Tensor, " M"]) -> None
         )
 
 
-def log_ratio(
-    change: Float[Tensor, " M"], rows: Int[Tensor, " M"], n: int, kind: str
-) -> Float[Tensor, " M"]:
+def log_ratio(change: Float[Tensor, " M"], rows: Int[Tensor, " M"], n: int, kind: str) -> Float[Tensor, " M"]:
     """log π − log π_old: of each token, or of its answer as a whole (the sum), or per token of it (the mean).
 
     Source: of answers, Ahmadian et al. 2024; their mean, Zheng et al. 2025 (GSPO), eq. 7.
@@ -388,7 +392,9 @@ class Rounds:
         config, model = self.config, self.learner.policy
         asked = list(self.questions(number))
         if len(asked) != config.prompts:
-            raise BadInput(f"Round {number + 1} has {len(asked)} questions and needs {config.prompts}: give it so many.")
+            raise BadInput(
+                f"Round {number + 1} has {len(asked)} questions and needs {config.prompts}: give it so many."
+            )
         prompts = [self.chat.prompt(question.prompt) for question in asked]
         for ids in prompts:
             check_room(ids, model.config.context_length, config.max_new_tokens)
