@@ -147,8 +147,8 @@ def padded(
     """A document a row, filled up with `pad_id` to the longest.
 
     The pad token is its own: it may occur in no document, unless a model drew it. As padding it is never a target, and
-    no document sees it. None is enough where all are equally long. Raises BadInput for a document without a token to learn from, unless all are
-    `read_only`, and for one that cannot be used.
+    no document sees it. None is enough where all are equally long. Raises BadInput for a document without a token to
+    learn from, unless all are `read_only`, and for one that cannot be used.
     """
     return laid_out([[i] for i in range(len(documents))], documents, pad_id, None, side, read_only, finished)
 

@@ -11,7 +11,7 @@ Shapes: N answers, T positions, P prompts, G answers to each (N = P G; a prompt'
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -114,17 +114,17 @@ COLUMNS = ("ids", "targets", "segments", "positions", "weights", "logprobs", "re
 TENSORS = ("learned", "scores", "reference_logprobs", "advantages", "values", "returns", "gold")
 
 
-def batch_of(drawn: Rollout, pad_id: int, stop_id: int) -> Batch:
+def batch_of(drawn: Rollout, pad_id: int, stops: Collection[int]) -> Batch:
     """The rollout's answers, a row each; what was drawn is learned, and nothing else.
 
     Raises BadInput where a row is not, token by token, what was drawn, or where a mask lacks the stop.
     """
     batch = padded(drawn.documents(), pad_id, finished=drawn.finished.tolist()).to(drawn.ids.device)
-    check_replay(batch, drawn, stop_id)
+    check_replay(batch, drawn, stops)
     return batch
 
 
-def check_replay(batch: Batch, drawn: Rollout, stop_id: int) -> None:
+def check_replay(batch: Batch, drawn: Rollout, stops: Collection[int]) -> None:
     """Is what will be learned exactly what was drawn, the stop with it? Else BadInput."""
     width = drawn.ids.shape[1]
     said = torch.zeros_like(drawn.drawn)
@@ -140,12 +140,9 @@ def check_replay(batch: Batch, drawn: Rollout, stop_id: int) -> None:
     if not same:
         raise BadInput("The answers to be learned from are not those that were drawn: keep their tokens and the mask.")
     last = (drawn.lengths - 2)[:, None]  # which says the last token
-    ends = batch.targets.gather(1, last).squeeze(1)
-    if bool((ends[drawn.finished] != stop_id).any()):
-        raise BadInput(
-            f"An answer ended by itself, and its mask does not hold the stop token {stop_id}: the policy would not "
-            "learn when to stop."
-        )
+    ends = batch.targets.gather(1, last).squeeze(1)[drawn.finished].tolist()
+    if not set(ends) <= set(stops):
+        raise BadInput("An answer ended by itself, and its mask lacks the stop token: the policy would not learn it.")
 
 
 @torch.no_grad()

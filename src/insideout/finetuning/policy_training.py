@@ -42,7 +42,7 @@ from insideout.finetuning.advantages import (
     token_rewards,
     whitened,
 )
-from insideout.finetuning.chat import ChatFormat, check_room
+from insideout.finetuning.chat import check_room
 from insideout.finetuning.critic import Learner
 from insideout.finetuning.experience import Experience, Reference, Reward, batch_of, checked_scores, totals
 from insideout.training import distributed
@@ -52,7 +52,9 @@ from insideout.training.metrics import Metric
 from insideout.training.objective import Check, LossFunction, Objective, StepState
 from insideout.training.resume import step_seed
 from insideout.transformer.generation.reading import only_reading
+from insideout.transformer.generation.inputs import stop_ids
 from insideout.transformer.generation.rollout import rollout
+from insideout.transformer.generation.writer import GPTWriter
 
 __all__ = ["ADVANTAGES", "Controller", "CriticConfig", "PolicyConfig", "Rounds", "objective", "policy_loss"]
 
@@ -339,7 +341,8 @@ def weights_of(rows: Int[Tensor, " M"], n: int, config: PolicyConfig) -> tuple[F
 class Rounds:
     """Where the batches come from: rounds of answers that the policy draws, each gone through `epochs` times.
 
-    `questions(round)` gives the questions of a round, `config.prompts` of them; `gold` a true reward to be told beside.
+    `questions(round)` gives the questions of a round, `config.prompts` of them, which are asked and whose answers are
+    read as `writer` does it (its format, its stop; not its model). `gold` is a true reward to be told beside.
     An update is made from `n_rows` answers in `accumulation` parts; a round has a whole number of updates.
     """
 
@@ -349,7 +352,8 @@ class Rounds:
         config: PolicyConfig,
         *,
         questions: Callable[[int], Sequence[Question]],
-        chat: ChatFormat,
+        writer: GPTWriter,
+        pad_id: int,
         reward: Reward,
         reference: Reference,
         n_rows: int,
@@ -360,7 +364,9 @@ class Rounds:
         seed: int = 0,
     ) -> None:
         self.learner, self.config, self.critic = learner, config, critic
-        self.questions, self.chat, self.reward, self.gold, self.reference = questions, chat, reward, gold, reference
+        self.questions, self.reward, self.gold, self.reference = questions, reward, gold, reference
+        self.writer, self.pad_id = writer, pad_id
+        self.stops = stop_ids(writer.stop, learner.policy.config.vocab_size)
         self.controller: Controller = controller or Fixed(config.beta)
         self.n_rows, self.accumulation, self.seed = n_rows, accumulation, seed
         self.updates = updates_of(config, n_rows, accumulation)
@@ -395,16 +401,16 @@ class Rounds:
             raise BadInput(
                 f"Round {number + 1} has {len(asked)} questions and needs {config.prompts}: give it so many."
             )
-        prompts = [self.chat.prompt(question.prompt) for question in asked]
+        prompts = [self.writer.ids_of(question.prompt) for question in asked]
         for ids in prompts:
             check_room(ids, model.config.context_length, config.max_new_tokens)
         drawn = rollout(
             model, prompts, config.samples, config.max_new_tokens, temperature=config.temperature,
-            stop=self.chat.stop_id, seed=self.luck(number, 0),
+            stop=sorted(self.stops), seed=self.luck(number, 0),
         )  # fmt: skip
-        batch = batch_of(drawn, self.chat.pad_id, self.chat.stop_id)
+        batch = batch_of(drawn, self.pad_id, self.stops)
         texts = [
-            self.chat.tokenizer.decode(ids[:-1] if ended else ids)
+            self.writer.tokenizer.decode(ids[:-1] if ended else ids)
             for ids, ended in zip(map(drawn.answer, range(len(drawn.ids))), drawn.finished.tolist(), strict=True)
         ]
         each = [question for question in asked for _ in range(config.samples)]
