@@ -1,4 +1,4 @@
-"""Learning from rewards: what is drawn is what is learned, all methods learn, a stopped run goes on, faults are told."""
+"""Learning from rewards: what is drawn is learned, all methods learn, runs go on after a stop, faults are told."""
 
 import math
 from dataclasses import replace
@@ -12,7 +12,8 @@ from insideout.finetuning import advantages, divergence, policy, policy_training
 from insideout.finetuning.chat import ChatFormat, ChatWriter, with_chat_tokens
 from insideout.finetuning.critic import Critic, Learner
 from insideout.finetuning.experience import Experience, batch_of, frozen_copy, judged_by, logprobs_of
-from insideout.finetuning.policy_training import CriticConfig, Fixed, PolicyConfig, Rounds, objective, policy_loss
+from insideout.finetuning.policy_config import CriticConfig, PolicyConfig
+from insideout.finetuning.policy_training import Fixed, Rounds, objective, policy_loss
 from insideout.training import checkpoint
 from insideout.training.config import TrainConfig
 from insideout.training.events import Step

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from insideout.transformer.config import GPTConfig
 from insideout.transformer.model import GPT
 
 __all__ = ["Critic", "Learner"]
@@ -46,6 +47,16 @@ class Learner(nn.Module):
         super().__init__()
         self.policy = policy
         self.critic = critic
+
+    @property
+    def config(self) -> GPTConfig:
+        """The policy's sizes."""
+        return self.policy.config
+
+    @property
+    def n_parameters(self) -> int:
+        """Of the policy alone: what is used afterwards."""
+        return self.policy.n_parameters
 
     def forward(self, ids: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B T"] | None]:
         """The policy's scores of the next token and the critic's value, at each position."""

@@ -25,7 +25,7 @@ Shapes: N answers, T positions, P prompts, G answers to each, M tokens learned.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -45,14 +45,14 @@ from insideout.finetuning.advantages import (
 from insideout.finetuning.chat import check_room
 from insideout.finetuning.critic import Learner
 from insideout.finetuning.experience import Experience, Reference, Reward, batch_of, checked_scores, totals
+from insideout.finetuning.policy_config import CriticConfig, PolicyConfig, updates_of
 from insideout.training import distributed
-from insideout.training.config import check_types
 from insideout.training.invariants import every_group_changes
 from insideout.training.metrics import Metric
 from insideout.training.objective import Check, LossFunction, Objective, StepState
 from insideout.training.resume import step_seed
-from insideout.transformer.generation.reading import only_reading
 from insideout.transformer.generation.inputs import stop_ids
+from insideout.transformer.generation.reading import only_reading
 from insideout.transformer.generation.rollout import rollout
 from insideout.transformer.generation.writer import GPTWriter
 
@@ -64,94 +64,6 @@ ADVANTAGES: dict[str, Callable[[Tensor], Tensor]] = {
 """Advantages of whole answers from the rewards of those to one prompt, (P, G) -> (P, G)."""
 TOLERANCE = 1e-3
 """By how much log π of an answer just drawn may differ between the writer and the trainer."""
-
-
-@dataclass(frozen=True)
-class PolicyConfig:
-    """How answers are drawn, weighed and learned from."""
-
-    prompts: int = 16
-    """Prompts of a round, on each device."""
-    samples: int = 4
-    """Answers to each prompt."""
-    epochs: int = 1
-    """How often each answer of a round is learned from."""
-    max_new_tokens: int = 96
-    """Tokens of an answer, at most."""
-    temperature: float = 1.0
-    """Of the distribution that is drawn from, and learned in."""
-    advantage: Literal["gae", "leave_one_out", "group_mean", "group_std"] = "leave_one_out"
-    """By how much an answer went better than expected: by a critic, or by the other answers to its prompt."""
-    ratio: Literal["token", "answer", "geometric"] = "token"
-    """Of new to old probability: each token's, the whole answer's, or the mean of its tokens' (geometric)."""
-    aggregation: Literal["token_mean", "answer_mean", "constant"] = "token_mean"
-    """Every token counts alike, or every answer; constant: the sum over max_new_tokens for each answer."""
-    clip: float = 0.2
-    """How far below 1 the ratio is followed,"""
-    clip_high: float = 0.2
-    """and how far above."""
-    kl: Literal["reward", "k2", "k3"] = "reward"
-    """Where the distance from the reference is paid: in the reward (k1), or in the loss, by k2 or k3."""
-    beta: float = 0.05
-    """The price of a nat of KL; with a target_kl, at the beginning."""
-    target_kl: float = 0.0
-    """Nats an answer that beta is steered towards. 0: beta stays."""
-    kl_horizon: int = 2000
-    """Answers over which beta is steered: the fewer, the faster."""
-    entropy_bonus: float = 0.0
-    """What a nat of entropy of a token is worth."""
-    truncated: Literal["penalise", "leave_out", "score"] = "penalise"
-    """What becomes of answers that were cut off: they pay the penalty, teach nothing, or are scored like others."""
-    penalty: float = 1.0
-    """What it costs to be cut off."""
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        for name in ("prompts", "samples", "epochs", "max_new_tokens", "kl_horizon"):
-            self._require(name, 1 <= getattr(self, name) <= 10**6, "at least 1, and at most a million")
-        self._require("temperature", self.temperature > 0, "above 0: the likeliest answer alone teaches nothing")
-        self._require("clip", 0 < self.clip < 1, "above 0 and below 1")
-        self._require("clip_high", self.clip_high > 0, "above 0")
-        for name in ("beta", "target_kl", "entropy_bonus", "penalty"):
-            self._require(name, getattr(self, name) >= 0, "at least 0")
-        if self.advantage != "gae":
-            words = f"at least 2, since {self.advantage} compares answers to one prompt"
-            self._require("samples", self.samples >= 2, words)
-        if self.ratio != "token" and self.aggregation != "answer_mean":
-            raise BadInput(
-                f"ratio is {self.ratio} and aggregation {self.aggregation}: an answer's one ratio would count once for "
-                "each of its tokens. Choose aggregation answer_mean, or ratio token."
-            )
-        if self.target_kl and not self.beta:
-            raise BadInput("target_kl is set and beta is 0: steering multiplies beta, so give one to begin with.")
-
-    def _require(self, name: str, holds: bool, what: str) -> None:
-        if not holds:
-            raise BadInput(f"{name} is {getattr(self, name)}; it must be {what}.")
-
-
-@dataclass(frozen=True)
-class CriticConfig:
-    """What the critic is for, and how it learns."""
-
-    gamma: float = 1.0
-    """What a reward is worth one token earlier."""
-    lam: float = 0.95
-    """GAE: 1 trusts what came of it, 0 the critic."""
-    value_coefficient: float = 0.5
-    """Of the critic's loss beside the policy's."""
-    value_clip: float = 0.0
-    """How far a value may move from the old one before its loss no longer falls. 0: no clipping."""
-    whiten: bool = True
-    """Give the advantages of a round the mean 0 and the deviation 1."""
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        for name in ("gamma", "lam"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise BadInput(f"{name} is {getattr(self, name)}; it must lie between 0 and 1.")
-        if self.value_coefficient <= 0 or self.value_clip < 0:
-            raise BadInput("value_coefficient must be above 0, and value_clip at least 0.")
 
 
 @runtime_checkable
@@ -392,6 +304,23 @@ class Rounds:
         """A seed for each use within a round, of this process."""
         return step_seed(self.seed, number, use, distributed.rank()) % 2**62
 
+    def asked(self, number: int) -> list[Question]:
+        """The questions of a round."""
+        found = list(self.questions(number))
+        if len(found) != self.config.prompts:
+            raise BadInput(
+                f"Round {number + 1} has {len(found)} questions and needs {self.config.prompts}: give it so many."
+            )
+        return found
+
+    def prompts_of(self, questions: Sequence[Question]) -> list[list[int]]:
+        """Their tokens. Raises BadInput for one after which an answer has no room; also for use before training."""
+        prompts = [self.writer.ids_of(question.prompt) for question in questions]
+        for question, ids in zip(questions, prompts, strict=True):
+            where = f"The prompt {str(question.prompt)[:60]!r}"
+            check_room(ids, self.learner.policy.config.context_length, self.config.max_new_tokens, where)
+        return prompts
+
     @torch.no_grad()
     def draw(self, number: int) -> Experience:
         """The answers of a round, weighed. Raises BadInput for a prompt too long, or a reward that is no number."""
@@ -401,9 +330,7 @@ class Rounds:
             raise BadInput(
                 f"Round {number + 1} has {len(asked)} questions and needs {config.prompts}: give it so many."
             )
-        prompts = [self.writer.ids_of(question.prompt) for question in asked]
-        for ids in prompts:
-            check_room(ids, model.config.context_length, config.max_new_tokens)
+        prompts = self.prompts_of(asked)
         drawn = rollout(
             model, prompts, config.samples, config.max_new_tokens, temperature=config.temperature,
             stop=sorted(self.stops), seed=self.luck(number, 0),
@@ -451,17 +378,6 @@ class Rounds:
         self.round, self.controller.beta = int(state["round"]), float(state["next_beta"])
         device = next(self.learner.parameters()).device
         self.experience = Experience.from_state(state).to(device) if self.round >= 0 else None
-
-
-def updates_of(config: PolicyConfig, n_rows: int, accumulation: int) -> int:
-    """How many updates go once through a round. Raises BadInput where that is no whole number."""
-    n, each = config.prompts * config.samples, n_rows * accumulation
-    if n % each:
-        raise BadInput(
-            f"A round has {config.prompts} · {config.samples} = {n} answers and an update is made from {each}: choose "
-            "batch_size and accumulation such that updates go evenly into a round."
-        )
-    return n // each
 
 
 def advantages_of(
