@@ -56,7 +56,7 @@ def rounds(config, model=None, reward=has_b, n_rows=8, **more):
     return learner, source
 
 
-def trained(tmp_path, config, steps=30, lr=0.01, resume=False, on_event=None, learner_and_source=None, every=0, **more):
+def trained(tmp_path, config, steps=20, lr=0.015, resume=False, on_event=None, learner_and_source=None, every=0, **more):
     learner, source = learner_and_source or rounds(config, **more)
     training = TrainConfig(
         steps=steps, lr=lr, min_lr=lr, warmup_steps=0, weight_decay=0.0, precision="float32",
@@ -266,7 +266,7 @@ def test_the_first_gradient_is_that_of_reinforce_whatever_the_ratio_is_called():
 @pytest.mark.parametrize("kind", METHODS)
 def test_the_reward_rises(tmp_path, kind):
     _, _, records = trained(tmp_path, settings(kind))
-    first, last = (sum(r["reward"] for r in some) / 6 for some in (records[:6], records[-6:]))
+    first, last = (sum(r["reward"] for r in some) / 4 for some in (records[:4], records[-4:]))
     assert last > 0.9 and first < 0.6, (first, last)
     if kind == "gae":
         assert all(math.isfinite(r["value_loss"]) for r in records)
@@ -278,7 +278,7 @@ def test_the_wrong_sign_is_seen_in_the_reward(tmp_path, monkeypatch):
     right = policy.ppo
     monkeypatch.setattr(policy, "ppo", lambda *given, **more: -right(*given, **more))
     _, _, records = trained(tmp_path, settings("leave_one_out"))
-    assert sum(r["reward"] for r in records[-6:]) / 6 < 0.1
+    assert sum(r["reward"] for r in records[-4:]) / 4 < 0.1
 
 
 def test_one_token_is_learned(tmp_path):

@@ -128,10 +128,11 @@ def reflected(made: type, settings: Any) -> Any:
 
 @lru_cache
 def docstrings(kind: type) -> dict[str, str]:
-    """The string under each field of a class, in one line."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+    """The string under each field of a class, and of those that it goes on from, in one line."""
     found = {}
-    for field, after in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            found[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
+    for each in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
+        body = ast.parse(textwrap.dedent(inspect.getsource(each))).body[0].body  # type: ignore[attr-defined]
+        for field, after in pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                found[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
     return found
