@@ -33,6 +33,8 @@ COMMANDS = {
     "reward": Command("train a reward model on pairs of answers"),
     "dpo": Command("tune a model on pairs of answers directly"),
     "judge": Command("let a reward model score answers", "Judge"),
+    "ppo": Command("let a model learn from rewards of its own answers, with a critic"),
+    "rloo": Command("let a model learn from rewards of its own answers, side by side"),
     "chat": Command("talk to a tuned model", "Chat"),
     "sample": Command("let a trained model write", "Sample"),
     "export": Command("write a model for transformers or ONNX Runtime", "Export"),
