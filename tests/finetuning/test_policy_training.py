@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from insideout.finetuning.kl_controller import AdaptiveKL, FixedKL
 
 from insideout.data.suite import Message, Question
 from insideout.errors import BadInput
@@ -13,7 +14,7 @@ from insideout.finetuning.chat import ChatFormat, ChatWriter, with_chat_tokens
 from insideout.finetuning.critic import Critic, Learner
 from insideout.finetuning.experience import Experience, batch_of, frozen_copy, judged_by, logprobs_of
 from insideout.finetuning.policy_config import CriticConfig, PolicyConfig
-from insideout.finetuning.policy_training import Fixed, Rounds, objective, policy_loss
+from insideout.finetuning.policy_training import Rounds, objective, policy_loss
 from insideout.training import checkpoint
 from insideout.training.config import TrainConfig
 from insideout.training.events import Step
@@ -56,7 +57,9 @@ def rounds(config, model=None, reward=has_b, n_rows=8, **more):
     return learner, source
 
 
-def trained(tmp_path, config, steps=20, lr=0.015, resume=False, on_event=None, learner_and_source=None, every=0, **more):
+def trained(
+    tmp_path, config, steps=20, lr=0.015, resume=False, on_event=None, learner_and_source=None, every=0, **more
+):
     learner, source = learner_and_source or rounds(config, **more)
     training = TrainConfig(
         steps=steps, lr=lr, min_lr=lr, warmup_steps=0, weight_decay=0.0, precision="float32",
@@ -301,6 +304,16 @@ def test_paying_for_kl_keeps_the_policy_near(tmp_path):
         assert found[kl, 2.0] < 0.5 * found["reward", 0.0], found
 
 
+def test_the_price_of_kl_is_steered_towards_a_target(tmp_path):
+    """It rises while the policy is further away than wanted, and the policy stays nearer than without."""
+    config = settings(beta=0.1)
+    free = sum(r["kl"] for r in trained(tmp_path / "a", settings())[2][-4:]) / 4
+    steered = rounds(config, controller=AdaptiveKL(0.1, 0.2, 32))
+    _, source, records = trained(tmp_path / "b", config, learner_and_source=steered)
+    assert records[-1]["beta"] > 0.1 and source.controller.beta > 0.1
+    assert sum(r["kl"] for r in records[-4:]) / 4 < free
+
+
 # A stopped run
 
 
@@ -314,7 +327,7 @@ def test_killed_anywhere_and_resumed_bit_for_bit(tmp_path, kind, die_at):
         if isinstance(event, Step) and event.step == die_at:
             raise Killed
 
-    class Halving(Fixed):
+    class Halving(FixedKL):
         def update(self, kl, n):
             self.beta /= 2
 

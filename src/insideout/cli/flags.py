@@ -133,10 +133,7 @@ def docstrings(kind: type) -> dict[str, str]:
     for each in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
         body = ast.parse(textwrap.dedent(inspect.getsource(each))).body[0].body  # type: ignore[attr-defined]
         for field, after in pairwise(body):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(after, ast.Expr)
-                and isinstance(after.value, ast.Constant)
-            ):
-                found[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
+            words = after.value if isinstance(after, ast.Expr) else None
+            if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Constant):
+                found[ast.unparse(field.target)] = " ".join(str(words.value).split())
     return found

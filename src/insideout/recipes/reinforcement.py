@@ -3,7 +3,7 @@
     a model that answers + a reward  ->  rounds of its own answers  ->  a model whose answers are worth more
 
 It goes on from the assistant, which stays as the reference. What an answer is worth, the reward model says, or the
-town's own judge (`reward` gold). Nobody has such a judge outside of a town; with it can be seen what a method does where
+town's own judge (`reward` gold). Nobody has such a judge outside of a town; with it one sees what a method does where
 the reward is right. Beside a reward model it is only looked at.
 The loop, the losses and the choices among them: insideout.finetuning.policy_training. Dropout is off, and numbers have
 32 bits, so that an answer is as likely to the trainer as it was when it was drawn.
@@ -128,8 +128,10 @@ def make(config: Reinforcement, inputs: Inputs, job: Job) -> None:
     source = Rounds(
         learner, config.policy, questions=questions_of(config), writer=start.writer, pad_id=start.chat.pad_id,
         reward=reward_of(config, inputs, start.tokenizer, device),
-        reference=frozen_copy(policy, config.policy.temperature), gold=gold_reward() if config.data == TOWN else None, n_rows=config.train.batch_size,
-        accumulation=config.train.accumulation, critic=critic, seed=config.train.seed,
+        reference=frozen_copy(policy, config.policy.temperature),
+        gold=gold_reward() if config.data == TOWN else None, n_rows=config.train.batch_size,
+        accumulation=config.train.accumulation, critic=critic, controller=controller_of(config),
+        seed=config.train.seed,
     )  # fmt: skip
     source.prompts_of(source.asked(0))  # before anything is written
 
@@ -142,6 +144,16 @@ def make(config: Reinforcement, inputs: Inputs, job: Job) -> None:
     fit(
         job, learner, start.tokenizer, aim, source, config.train, measure, device, facts={"template": start.template}
     )  # fmt: skip
+
+
+def controller_of(config: Reinforcement) -> Any:
+    """What the price of KL does from round to round."""
+    from insideout.finetuning.kl_controller import AdaptiveKL, FixedKL
+
+    policy = config.policy
+    if not policy.target_kl:
+        return FixedKL(policy.beta)
+    return AdaptiveKL(policy.beta, policy.target_kl, policy.kl_horizon)
 
 
 def questions_of(config: Reinforcement) -> "Callable[[int], Sequence[Question]]":

@@ -66,6 +66,6 @@ def report(folder: Path) -> Path:
 
 
 STAGE = Stage(
-    "rloo", "The assistant, learning from rewards of its own answers, each beside the others: RLOO.", SETTINGS, make, load,
+    "rloo", "The assistant, learning from rewards of its own answers, side by side: RLOO.", SETTINGS, make, load,
     needs={"model": "sft", "reward": "reward"}, sources=sources, free=("device", "checkpoint_every"), report=report,
 )  # fmt: skip

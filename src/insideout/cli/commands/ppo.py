@@ -17,10 +17,9 @@ def after(run: LanguageModel) -> str:
     """How it ended, and how to talk to it."""
     result, records = run.result() or {}, run.metrics()
     told = []
-    if records and records[0].get("reward") is not None and records[-1].get("reward") is not None:
-        told.append(
-            f"Reward of what was drawn: {records[0]['reward']:.3f} at first, {records[-1]['reward']:.3f} at last."
-        )
+    rewards = [record["reward"] for record in records if record.get("reward") is not None]
+    if rewards:
+        told.append(f"Reward of what was drawn: {rewards[0]:.3f} at first, {rewards[-1]:.3f} at last.")
     if result.get("correct") is not None:
         told.append(f"Right answers to development questions of the town: {result['correct']:.0%}.")
     found = "".join(f"{line}\n" for line in told)
