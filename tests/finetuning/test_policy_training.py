@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from insideout.finetuning.kl_controller import AdaptiveKL, FixedKL
 
 from insideout.data.suite import Message, Question
 from insideout.errors import BadInput
@@ -13,12 +12,15 @@ from insideout.finetuning import advantages, divergence, policy, policy_training
 from insideout.finetuning.chat import ChatFormat, ChatWriter, with_chat_tokens
 from insideout.finetuning.critic import Critic, Learner
 from insideout.finetuning.experience import Experience, batch_of, frozen_copy, judged_by, logprobs_of
+from insideout.finetuning.kl_controller import AdaptiveKL, FixedKL
 from insideout.finetuning.policy_config import CriticConfig, PolicyConfig
 from insideout.finetuning.policy_training import Rounds, objective, policy_loss
+from insideout.finetuning.toy import Toy
 from insideout.training import checkpoint
 from insideout.training.config import TrainConfig
 from insideout.training.events import Step
 from insideout.training.loop import train
+from insideout.training.metrics import read
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.generation.rollout import rollout
 from insideout.transformer.model import GPT
@@ -58,17 +60,17 @@ def rounds(config, model=None, reward=has_b, n_rows=8, **more):
 
 
 def trained(
-    tmp_path, config, steps=20, lr=0.015, resume=False, on_event=None, learner_and_source=None, every=0, **more
-):
+    tmp_path, config, steps=20, lr=0.015, resume=False, on_event=None, learner_and_source=None, every=0, min_lr=None,
+    **more,
+):  # fmt: skip
+    """Train, and give what was trained, its source and its records."""
     learner, source = learner_and_source or rounds(config, **more)
     training = TrainConfig(
-        steps=steps, lr=lr, min_lr=lr, warmup_steps=0, weight_decay=0.0, precision="float32",
+        steps=steps, lr=lr, min_lr=min_lr or lr, warmup_steps=0, weight_decay=0.0, precision="float32",
         checkpoint_every=every, eval_every=0,
     )  # fmt: skip
     aim = objective(config, source.critic, learner)
     train(learner, aim, source, training, out=tmp_path, resume=resume, on_event=on_event)
-    from insideout.training.metrics import read
-
     return learner, source, read(tmp_path / "metrics.jsonl")
 
 
@@ -421,31 +423,55 @@ def test_what_cannot_be_used_is_one_sentence():
 # Against the truth
 
 
+PROMPT = CHAT.prompt(QUESTIONS[0].prompt)
+WORDS = [token for token in range(CHAT.tokenizer.vocab_size) if token != CHAT.stop_id]
+ANSWERS = [(CHAT.stop_id,), *((a, b) for a in WORDS for b in (*WORDS, CHAT.stop_id))]
+"""Every answer of at most two tokens."""
+
+
+@torch.no_grad()
+def exact_logprobs(model):
+    """log π of every answer."""
+    rows = torch.tensor([[*PROMPT, *answer, *[0] * (2 - len(answer))] for answer in ANSWERS])
+    logprobs = model.eval()(rows).log_softmax(-1)[:, len(PROMPT) - 1 :]
+    return torch.stack([sum(logprobs[r, t, id] for t, id in enumerate(answer)) for r, answer in enumerate(ANSWERS)])
+
+
 def test_kl_from_what_was_drawn_is_the_exact_kl():
-    """All answers of at most two tokens are listed: the mean of k1, and of k3, is Σ π (log π − log π_ref)."""
+    """The mean of k1, and of k3, is Σ π (log π − log π_ref) over all answers."""
     model, other = gpt(0), gpt(1)
     with torch.no_grad():
         for weight in (*model.parameters(), *other.parameters()):
             weight.mul_(3.0)
-    vocab_size, prompt = CHAT.tokenizer.vocab_size, CHAT.prompt(QUESTIONS[0].prompt)
-    every = [[CHAT.stop_id]] + [[a, b] for a in range(vocab_size) if a != CHAT.stop_id for b in range(vocab_size)]
-
-    def of_answers(gpt):
-        rows = torch.tensor([prompt + answer + [0] * (2 - len(answer)) for answer in every])
-        with torch.no_grad():
-            logprobs = gpt.eval()(rows).log_softmax(-1)
-        at = len(prompt) - 1
-        return torch.stack(
-            [sum(logprobs[row, at + t, token] for t, token in enumerate(answer)) for row, answer in enumerate(every)]
-        )
-
-    mine, theirs = of_answers(model), of_answers(other)
+    mine, theirs = exact_logprobs(model), exact_logprobs(other)
     assert float(mine.exp().sum()) == pytest.approx(1, abs=1e-4)
-    exact = float(divergence.exact(mine, theirs))
-    answers = rollout(model, [prompt], 2000, 2, stop=CHAT.stop_id, seed=1)
-    batch = batch_of(answers, CHAT.pad_id, {CHAT.stop_id})
+    exact, n = float(divergence.exact(mine, theirs)), 2000
+    batch = batch_of(rollout(model, [PROMPT], n, 2, stop=CHAT.stop_id, seed=1), CHAT.pad_id, {CHAT.stop_id})
     reference = frozen_copy(other)(batch)
     for estimate in (divergence.k1, divergence.k3):
         each = torch.where(batch.mask, estimate(batch.logprobs, reference), 0).sum(-1)
-        error = float(each.std()) / math.sqrt(2000)
+        error = float(each.std()) / math.sqrt(n)
         assert abs(float(each.mean()) - exact) < 4 * error and 4 * error < exact / 2
+
+
+@pytest.mark.parametrize("kind", ["gae", "leave_one_out"])
+def test_what_is_learned_lies_near_the_frontier(tmp_path, kind):
+    """Of what the best policy at the same KL gains, over all policies there are, nine tenths at least are gained."""
+    worth = torch.randn(len(ANSWERS), generator=torch.Generator().manual_seed(0))
+    number = {answer: i for i, answer in enumerate(ANSWERS)}
+
+    def reward(questions, texts, batch):
+        return [
+            float(worth[number[tuple(ids[mask].tolist())]]) for ids, mask in zip(batch.targets, batch.mask, strict=True)
+        ]
+
+    config = settings(kind, prompts=8, max_new_tokens=2, beta=0.5, truncated="score")
+    learner, source = rounds(config, n_rows=32)
+    source.questions, source.reward = lambda number: [QUESTIONS[0]] * 8, reward
+    before = exact_logprobs(learner.policy)
+    trained(tmp_path, config, steps=90, lr=0.02, min_lr=0.002, learner_and_source=(learner, source))
+    now = exact_logprobs(learner.policy)
+    kl = float(divergence.exact(now, before))
+    best, _ = Toy().best_at(kl, before, worth)
+    start, end, limit = (float((logprobs.exp() * worth).sum()) for logprobs in (before, now, best))
+    assert end <= limit + 1e-4 and end - start >= 0.9 * (limit - start) and kl > 1, (kl, start, end, limit)
