@@ -465,11 +465,11 @@ def test_what_is_learned_lies_near_the_frontier(tmp_path, kind):
             float(worth[number[tuple(ids[mask].tolist())]]) for ids, mask in zip(batch.targets, batch.mask, strict=True)
         ]
 
-    config = settings(kind, prompts=8, max_new_tokens=2, beta=0.5, truncated="score")
-    learner, source = rounds(config, n_rows=32)
+    config = settings(kind, prompts=8, samples=16, max_new_tokens=2, beta=0.5, truncated="score")
+    learner, source = rounds(config, n_rows=128)
     source.questions, source.reward = lambda number: [QUESTIONS[0]] * 8, reward
     before = exact_logprobs(learner.policy)
-    trained(tmp_path, config, steps=90, lr=0.02, min_lr=0.002, learner_and_source=(learner, source))
+    trained(tmp_path, config, steps=70, lr=0.02, min_lr=0.002, learner_and_source=(learner, source))
     now = exact_logprobs(learner.policy)
     kl = float(divergence.exact(now, before))
     best, _ = Toy().best_at(kl, before, worth)

@@ -80,16 +80,18 @@ class Experience:
         at = torch.tensor(list(rows), device=self.scores.device)
         batch = self.batch.take(rows)
         width = int((batch.starts + batch.lengths).max())
-        held = {name: getattr(batch, name) for name in COLUMNS}
-        batch = replace(batch, **{name: None if x is None else x[:, :width] for name, x in held.items()})
+        held: dict[str, Any] = {name: getattr(batch, name) for name in COLUMNS}
+        columns: dict[str, Any] = {name: None if x is None else x[:, :width] for name, x in held.items()}
         own: dict[str, Any] = {name: getattr(self, name) for name in TENSORS}
-        taken = {name: None if x is None else x[at] if x.dim() == 1 else x[at, :width] for name, x in own.items()}
-        return replace(self, batch=batch, fresh=fresh, **taken)
+        taken: dict[str, Any] = {
+            name: None if x is None else x[at] if x.dim() == 1 else x[at, :width] for name, x in own.items()
+        }
+        return replace(self, batch=replace(batch, **columns), fresh=fresh, **taken)
 
     def to(self, device: torch.device | str) -> "Experience":
         """The same on another device."""
         own: dict[str, Any] = {name: getattr(self, name) for name in TENSORS}
-        moved = {name: None if x is None else x.to(device) for name, x in own.items()}
+        moved: dict[str, Any] = {name: None if x is None else x.to(device) for name, x in own.items()}
         return replace(self, batch=self.batch.to(device), **moved)
 
     def state(self) -> dict[str, Any]:
@@ -145,13 +147,17 @@ def check_replay(batch: Batch, drawn: Rollout, stops: Collection[int]) -> None:
         raise BadInput("An answer ended by itself, and its mask lacks the stop token: the policy would not learn it.")
 
 
+def parts(n: int) -> list[slice]:
+    """n rows, so many at a time as are read together."""
+    return [slice(first, first + AT_ONCE) for first in range(0, n, AT_ONCE)]
+
+
 @torch.no_grad()
 def logprobs_of(model: GPT, batch: Batch, temperature: float = 1.0) -> Float[Tensor, "N T"]:
     """log π of each target, in nats, as it is drawn at this temperature; 0 where there is no target. No gradient."""
     with only_reading(model):
         found = [
-            token_logprobs(model(ids) / temperature, targets)
-            for ids, targets in zip(batch.ids.split(AT_ONCE), batch.targets.split(AT_ONCE), strict=True)
+            token_logprobs(model(batch.ids[some]) / temperature, batch.targets[some]) for some in parts(len(batch.ids))
         ]
     return torch.cat(found)  # made out here: a tensor that may take part in a loss
 
@@ -192,8 +198,8 @@ def scored_by(score: Callable[[Batch], Tensor]) -> Reward:
 
     @torch.no_grad()
     def reward(questions: Sequence[Question], texts: Sequence[str], batch: Batch) -> Tensor:
-        rows = [range(first, min(first + AT_ONCE, len(texts))) for first in range(0, len(texts), AT_ONCE)]
-        return torch.cat([score(batch.take(list(some))) for some in rows])
+        rows = range(len(texts))
+        return torch.cat([score(batch.take(rows[some])) for some in parts(len(texts))])
 
     return reward
 

@@ -43,7 +43,7 @@ from insideout.finetuning.advantages import (
 )
 from insideout.finetuning.chat import check_room
 from insideout.finetuning.critic import Learner
-from insideout.finetuning.experience import Experience, Reference, Reward, batch_of, checked_scores, totals
+from insideout.finetuning.experience import Experience, Reference, Reward, batch_of, checked_scores, parts, totals
 from insideout.finetuning.kl_controller import FixedKL
 from insideout.finetuning.policy_config import CriticConfig, PolicyConfig, updates_of
 from insideout.training import distributed
@@ -343,7 +343,7 @@ class Rounds:
         values = None
         if self.learner.critic is not None:
             with only_reading(self.learner.critic):
-                values = torch.cat([self.learner.critic(ids) for ids in batch.ids.split(64)])
+                values = torch.cat([self.learner.critic(batch.ids[some]) for some in parts(len(each))])
             values = torch.where(batch.mask, values, 0)
         reference = self.reference(batch)
         assert batch.logprobs is not None  # batch_of
