@@ -262,6 +262,8 @@ def trained(path: str) -> Any:
     """A model of ours by its folder: what `insideout train` or a stage wrote. Raises BadInput for anything else."""
     from insideout.recipes.base import load as load_base
     from insideout.recipes.dpo import load as load_dpo
+    from insideout.recipes.ppo import load as load_ppo
+    from insideout.recipes.rloo import load as load_rloo
 
     folder = expanded(path, "model")
     file = folder / "config.json"
@@ -270,6 +272,7 @@ def trained(path: str) -> Any:
     about = read_object(file)
     stage = about.get("stage", "pretrain")
     readers: dict[str, Any] = {"pretrain": Run, "base": load_base, "sft": load, "dpo": load_dpo}
+    readers |= {"ppo": load_ppo, "rloo": load_rloo}
     if about.get("format") != FORMAT or stage not in readers:
         raise BadInput(f"{folder} holds no model that could be tuned: give the folder of a run of ours.")
     return readers[stage](folder)
