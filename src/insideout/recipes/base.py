@@ -65,9 +65,9 @@ SETTINGS: dict[Scale, BaseConfig] = {
         ),
     ),
     "laptop": BaseConfig(
-        model=GPTConfig(vocab_size=1024, context_length=256, d_model=192, n_layers=4, n_heads=6),
+        model=GPTConfig(vocab_size=1024, context_length=256, d_model=128, n_layers=4, n_heads=4),
         train=TrainConfig(
-            steps=600, batch_size=34, lr=3e-3, min_lr=1e-4, warmup_steps=20, optimizer="muon", eval_every=100,
+            steps=600, batch_size=32, lr=3e-3, min_lr=1e-4, warmup_steps=20, optimizer="muon", eval_every=100,
             checkpoint_every=200,
         ),
     ),

@@ -76,7 +76,7 @@ SETTINGS: dict[Scale, SFTConfig] = {
     ),
     "laptop": SFTConfig(
         train=TrainConfig(
-            steps=1500, batch_size=24, lr=1.5e-3, min_lr=5e-5, warmup_steps=20, optimizer="muon", eval_every=300,
+            steps=1800, batch_size=14, lr=4e-3, min_lr=1e-4, warmup_steps=20, optimizer="muon", eval_every=300,
             checkpoint_every=300,
         ),
     ),

@@ -7,7 +7,7 @@
     town.demonstrations("train")          conversations to learn from, answers included
 
 Streamed from a seed, nothing stored. In a development or a test question there is always a name, an object or a pair
-(object and place, person and feeling …) that no training question and no training story has.
+(object and place, person and feeling …) that no training question has; a pair stands in no training story either.
 Taught in book/3-fine-tuning-a-transformer/01_the_town.md. Standard library only.
 """
 
@@ -124,10 +124,30 @@ class Town(Suite):
         """The gold judge's verdict."""
         return judge(question, answer)
 
-    def demonstrations(self, split: Split, seed: int = 0) -> Iterator[tuple[Message, ...]]:
-        """Conversations that end with a right answer, without end."""
+    def demonstrations(self, split: Split, seed: int = 0, longest: int = 4) -> Iterator[tuple[Message, ...]]:
+        """Conversations to learn from, without end; all that the assistant says is right.
+
+        Where a story was told, more is asked about it, up to `longest` questions: a story costs many tokens to read,
+        and an answer few.
+        """
+        source = random.Random(f"{self.name} more {split} {seed}")
         for question in self.stream(split, seed):
-            yield (*messages(question), Message("assistant", question.truth.answer))
+            talk = (*messages(question), Message("assistant", question.truth.answer))
+            yield (*talk, *self.more(source, question, longest - len(talk) // 2))
+
+    def more(self, source: random.Random, question: Question, n: int) -> Iterator[Message]:
+        """Up to n other questions about the story of a question, and their answers: most of them were told."""
+        truth: Truth = question.truth
+        if truth.asked is None:
+            return
+        told, untold = others(source, truth, self.kinds)
+        for _ in range(n):
+            pool = told if told and source.random() < 0.75 else untold
+            if not pool:
+                return
+            asked = pool.pop(source.randrange(len(pool)))
+            yield Message("user", asks(source, asked))
+            yield Message("assistant", answer(source, asked, truth.state))
 
 
 def suite(at: Scale) -> Town:
@@ -204,6 +224,22 @@ def elsewhere(source: random.Random, story: Story) -> list[Event]:
         Event("is", who=who), Event("lies", thing=thing), Event("has", thing=thing), Event("feels", who=who),
         Event("counts", who=source.choice(story.people), thing=goods),
     ]  # fmt: skip
+
+
+def others(source: random.Random, truth: Truth, kinds: Sequence[str]) -> tuple[list[Event], list[Event]]:
+    """(what else was told in a question's story, what was not), to be asked of people and things in it."""
+    state = truth.state
+    people = [each for each in truth.mentions if each in PRONOUN]
+    things = [each for each in truth.mentions if each and each not in PRONOUN]
+    found = {"where": [Event("is", who=who) for who in people], "feeling": [Event("feels", who=who) for who in people]}
+    found["who"] = [Event("has", thing=each) for each in things if each not in GOODS]
+    found["where"] += [Event("lies", thing=each) for each in things if each not in GOODS]
+    found["how many"] = [Event("counts", who=who, thing=each) for who in people for each in things if each in GOODS]
+    claims = [each for kind, some in found.items() if kind in kinds for each in some]
+    claims = [each for each in dict.fromkeys(claims) if each != truth.asked]
+    told = [each for each in claims if state.value(each) is not None]
+    untold = [each for each in claims if state.value(each) is None] if "not told" in kinds else []
+    return told, untold
 
 
 def about_a_story(kind: str) -> Callable[[random.Random, Split, str], Question | None]:

@@ -7,7 +7,8 @@
 
 A state holds what was told and what follows from it, nothing else: so "it is not told" is as true or false an answer as
 any other. Some names and objects, and some pairs (an object and a place, a person and a feeling …), are held out: they
-belong to the development or the test split, and stand nowhere in what is trained on.
+belong to the development or the test split. No question that is trained on has any of them; the names and objects come
+up in the stories that a base model reads, the pairs nowhere.
 Taught in book/3-fine-tuning-a-transformer/01_the_town.md. Standard library only.
 """
 
