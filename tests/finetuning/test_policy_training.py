@@ -128,6 +128,8 @@ def test_experience_is_cut_without_loss_and_comes_back_from_a_checkpoint():
     state = {name: x for name, x in whole.state().items() if x is not None}
     again = Experience.from_state(state)
     assert torch.equal(again.batch.targets, whole.batch.targets) and again.gold is None
+    groups = whole.scores.view(4, 4).tolist()
+    assert again.alike == whole.alike == some.alike == sum(len(set(group)) == 1 for group in groups) / 4
     with pytest.raises(BadInput, match="damaged"):
         Experience.from_state({name: x for name, x in state.items() if name != "scores"})
 

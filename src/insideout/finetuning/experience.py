@@ -61,6 +61,9 @@ class Experience:
     """The true reward, where it is known: to be looked at, never learned from."""
     beta: float = 0.0
     """The price of a nat of KL when they were drawn."""
+    alike: float | None = None
+    """Of the round's prompts, the share whose answers were all worth the same: compared with each other they teach
+    nothing."""
     fresh: bool = False
     """The policy is still the one that drew them: every ratio is 1."""
 
@@ -97,7 +100,7 @@ class Experience:
     def state(self) -> dict[str, Any]:
         """All of it as tensors and values of JSON, for a checkpoint."""
         inside = {f"batch.{field.name}": getattr(self.batch, field.name) for field in fields(self.batch)}
-        own = {name: getattr(self, name) for name in (*TENSORS, "beta", "fresh")}
+        own = {name: getattr(self, name) for name in (*TENSORS, *NUMBERS)}
         return inside | own
 
     @staticmethod
@@ -105,14 +108,13 @@ class Experience:
         """What `state` gave. Raises BadInput for anything else."""
         try:
             inside = {name.removeprefix("batch."): x for name, x in state.items() if name.startswith("batch.")}
-            return Experience(
-                Batch(**inside), **{name: state[name] for name in (*TENSORS, "beta", "fresh") if name in state}
-            )
+            return Experience(Batch(**inside), **{name: state[name] for name in (*TENSORS, *NUMBERS) if name in state})
         except (KeyError, TypeError) as error:
             raise BadInput("The answers that the checkpoint kept are damaged: go on from the one before it.") from error
 
 
 COLUMNS = ("ids", "targets", "segments", "positions", "weights", "logprobs", "rewards")
+NUMBERS = ("beta", "alike", "fresh")
 TENSORS = ("learned", "scores", "reference_logprobs", "advantages", "values", "returns", "gold")
 
 

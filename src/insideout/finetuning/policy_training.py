@@ -101,6 +101,8 @@ METRICS = (
     Metric("clip_fraction", "tokens beyond the clip", unit="%", section="Clip", live=False, from_zero=True),
     Metric("ratio_max", "largest ratio of new to old", section="Ratio", live=False),
     Metric("update_kl", "KL from the policy that drew", unit="nats a token", digits=5, section="Ratio", live=False),
+    Metric("alike", "prompts whose answers are all worth the same", unit="%", section="Prompts that teach nothing",
+           words="Compared with each other, their answers are neither better nor worse.", live=False, from_zero=True),
     Metric("advantage_size", "size of the advantages", section="Advantages", live=False, from_zero=True),
 )  # fmt: skip
 CRITIC_METRICS = (
@@ -213,6 +215,8 @@ def of_answers(given: Experience) -> dict[str, Any]:
         "length": (drawn.sum(), n),
         "stopped": (given.finished.sum(), n),
     }
+    if given.alike is not None:
+        found["alike"] = (given.alike, 1)
     return found if given.gold is None else found | {"gold": (given.gold.sum(), n)}
 
 
@@ -363,8 +367,10 @@ class Rounds:
         advantages, returns = advantages_of(config, self.critic, scores, distance, values, batch.mask, price)
         kl, n = distributed.total([float(totals(distance, batch).sum()), float(len(each))], device)
         self.controller.update(kl / n, int(n))
+        groups = scores.view(-1, config.samples)  # (P, G)
+        alike = float((groups.amax(-1) == groups.amin(-1)).float().mean()) if config.samples > 1 else None
         return Experience(
-            batch, learned, scores, reference, advantages, values, returns, gold, float(beta),
+            batch, learned, scores, reference, advantages, values, returns, gold, float(beta), alike
         )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
