@@ -380,7 +380,7 @@ def test_a_reward_that_is_alike_for_all_is_no_false_alarm(tmp_path):
     [
         ({"samples": 1}, "samples is 1"),
         ({"temperature": 0.0}, "temperature is 0"),
-        ({"clip": 1.0}, "clip is 1"),
+        ({"ratio_clip": 1.0}, "ratio_clip is 1"),
         ({"beta": -0.1}, "beta is -0.1"),
         ({"prompts": 0}, "prompts is 0"),
         ({"ratio": "answer"}, "would count once for each of its tokens"),

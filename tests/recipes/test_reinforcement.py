@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from insideout.cli.commands.ppo import after
-from insideout.cli.flags import docstrings
+from insideout.cli.flags import docstrings, names_in
 from insideout.data.suite import Message
 from insideout.data.town.instructions import Town
 from insideout.errors import BadInput
@@ -138,6 +138,8 @@ def test_what_cannot_be_is_refused_in_one_sentence(home, name, changes, words):
     assert "\n" not in str(refused.value)
 
 
-def test_every_setting_has_its_words():
+def test_every_setting_has_its_words_and_a_name_of_its_own():
     for kind in (ppo.PPOConfig, rloo.RLOOConfig):
         assert {"model", "reward", "data", "policy", "train"} <= docstrings(kind).keys()
+        names = names_in(kind)
+        assert len(names) == len(set(names)), "a flag would need a prefix"

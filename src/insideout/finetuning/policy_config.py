@@ -32,9 +32,9 @@ class PolicyConfig:
     """Of new to old probability: each token's, the whole answer's, or the mean of its tokens' (geometric)."""
     aggregation: Literal["token_mean", "answer_mean", "constant"] = "token_mean"
     """Every token counts alike, or every answer; constant: the sum over max_new_tokens for each answer."""
-    clip: float = 0.2
+    ratio_clip: float = 0.2
     """How far below 1 the ratio is followed,"""
-    clip_high: float = 0.2
+    ratio_clip_high: float = 0.2
     """and how far above."""
     kl: Literal["reward", "k2", "k3"] = "reward"
     """Where the distance from the reference is paid: in the reward (k1), or in the loss, by k2 or k3."""
@@ -52,8 +52,8 @@ class PolicyConfig:
         for name in ("prompts", "samples", "epochs", "max_new_tokens"):
             self._require(name, 1 <= getattr(self, name) <= 10**6, "at least 1, and at most a million")
         self._require("temperature", self.temperature > 0, "above 0: the likeliest answer alone teaches nothing")
-        self._require("clip", 0 < self.clip < 1, "above 0 and below 1")
-        self._require("clip_high", self.clip_high > 0, "above 0")
+        self._require("ratio_clip", 0 < self.ratio_clip < 1, "above 0 and below 1")
+        self._require("ratio_clip_high", self.ratio_clip_high > 0, "above 0")
         for name in ("beta", "entropy_bonus", "penalty"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         if self.advantage != "gae":

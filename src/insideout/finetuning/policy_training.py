@@ -160,7 +160,7 @@ def policy_loss(config: PolicyConfig, critic: CriticConfig | None) -> LossFuncti
             check_fresh(logprobs, old)
         change = log_ratio(logprobs - old, rows, len(here), config.ratio)  # (M,)
         unchanged = torch.zeros_like(change)
-        clip = {"clip": config.clip, "clip_high": config.clip_high}
+        clip = {"clip": config.ratio_clip, "clip_high": config.ratio_clip_high}
         losses = policy.ppo(change, unchanged, advantages, **clip)
         if config.kl != "reward" and given.beta:
             estimate = {"k2": divergence.k2, "k3": divergence.k3}[config.kl]
