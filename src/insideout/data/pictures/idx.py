@@ -5,8 +5,8 @@
 
     0 0 8 n | size of each of n dimensions, 4 bytes, the greatest first | the values, a byte each
 
-Where the 60,000 training pictures are there, the last 5,000 of them are kept for development and the 10,000 are the
-test. Where only the 10,000 are, they are cut into 8,000, 1,000 and 1,000. Source: LeCun, Cortes and Burges 1998; Xiao
+Where the 60,000 training pictures are there, a twelfth of them is kept for development, and the 10,000 are the test.
+Where only the 10,000 are, they are cut into 8,000, 1,000 and 1,000. Source: LeCun, Cortes and Burges 1998; Xiao
 et al. 2017 (Fashion-MNIST).
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from insideout import files
 from insideout.data import fetch
-from insideout.data.pictures.labelled import Pictures, Splits, cut, from_bytes
+from insideout.data.pictures.labelled import Pictures, Splits, cut, from_bytes, shuffled
 from insideout.errors import BadInput
 
 __all__ = ["NAMED", "load_idx", "read_idx"]
@@ -79,10 +79,13 @@ def load_idx(name: str) -> Splits:
     if set(read) == set(PARTS):
         if read["train"].shape != read["t10k"].shape:
             raise BadInput(f"{name}: the training pictures are {read['train'].shape}, the others {read['t10k'].shape}.")
-        kept = cut(read["train"], max(1, len(read["train"]) // 12), 1, f"{name} train")
-        every = torch.cat([kept["train"].pictures, kept["test"].pictures])
-        labels = torch.cat([kept["train"].labels, kept["test"].labels])
-        return {"train": Pictures(every, labels, names), "development": kept["development"], "test": read["t10k"]}
+        order = shuffled(len(read["train"]), name)
+        n = max(1, len(order) // 12)
+        return {
+            "train": read["train"].take(order[n:]),
+            "development": read["train"].take(order[:n]),
+            "test": read["t10k"],
+        }
     [whole] = read.values()
     tenth = max(1, len(whole) // 10)
     return cut(whole, tenth, tenth, name if name in NAMED else "idx")

@@ -90,10 +90,16 @@ def cut(whole: Pictures, development: int, test: int, name: str) -> Splits:
             f"{name} has {len(whole)} pictures, of which {development} were to be kept for development and {test} for "
             "the test: give more pictures."
         )
-    order = list(range(len(whole)))
-    random.Random(f"pictures {name}").shuffle(order)
+    order = shuffled(len(whole), name)
     return {
         "train": whole.take(order[development + test :]),
         "development": whole.take(order[:development]),
         "test": whole.take(order[development : development + test]),
     }
+
+
+def shuffled(n: int, name: str) -> list[int]:
+    """The numbers below n in an order that the name alone decides."""
+    order = list(range(n))
+    random.Random(f"pictures {name}").shuffle(order)
+    return order
