@@ -1,0 +1,163 @@
+"""The checker: reads a picture of a scene by rule, and judges it by its caption. No network, nothing learned.
+
+    read(picture)                 [Seen("red", "circle", "small", x, y, misfit), …]
+    judge(caption, picture)       Verdict(correct, count, colour, shape, size, relation)
+
+    1  what is brighter than half is a thing; pixels that touch belong to one thing, specks are passed over
+    2  its colour is the nearest of the palette to its mean; its size follows from its area
+    3  its shape is the one of that area, at its centroid, whose picture differs least: the misfit
+
+A colour or a shape that is near none is "", and is never right. Used in part 5, where text to image is measured.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from insideout.data.pictures.captions import SHAPES, Caption, Thing, parse
+from insideout.data.pictures.scenes import PALETTE, RADII, Item, coverage, holds
+from insideout.data.suite import Verdict
+from insideout.errors import BadInput
+
+__all__ = ["PARTS", "Seen", "judge", "read"]
+
+PARTS = ("correct", "count", "colour", "shape", "size", "relation")
+FARTHEST = 0.35
+"""A mean colour further than this from all of the palette, in a cube of side 1, is none."""
+MISFIT = 0.16
+"""The most that a thing may differ from its shape: squares of the differences, as a share of the shape's own."""
+SPECK = 0.3
+"""What covers less than this share of a small thing is no thing."""
+BETWEEN = math.sqrt(RADII["small"] * RADII["large"])
+"""The radius from which on a thing is large."""
+
+
+class Seen(NamedTuple):
+    """A thing that was found."""
+
+    colour: str
+    shape: str
+    size: str
+    x: float
+    y: float
+    misfit: float
+    """How much its shape differs from the nearest: 0 is not at all."""
+
+
+def read(picture: Float[Tensor, "3 side side"]) -> list[Seen]:
+    """The things in a picture, from the top down. Raises BadInput for a picture that is not 3 × side × side."""
+    if picture.dim() != 3 or picture.shape[0] != 3 or picture.shape[1] != picture.shape[2]:
+        raise BadInput(f"The picture has the shape {tuple(picture.shape)}: a scene's is (3, side, side).")
+    light = ((picture.detach().double().cpu() + 1) / 2).clamp(0, 1).numpy()  # (3, side, side), from 0 to 1
+    side = picture.shape[1]
+    brightness = light.max(0)
+    labels, n = _pieces(brightness > 0.5)
+    found = []
+    for piece in range(1, n + 1):
+        inside = labels == piece
+        mean = light[:, inside & (brightness >= np.quantile(brightness[inside], 0.5))].mean(1)
+        colour = min(PALETTE, key=lambda name: float(np.square(mean - PALETTE[name]).sum()))
+        if float(np.sqrt(np.square(mean - PALETTE[colour]).sum())) > FARTHEST:
+            nearest = ""
+        else:
+            nearest = colour
+        near = _grown(inside) & ((labels == 0) | inside)  # its soft edge too
+        alpha = np.where(near, brightness / max(PALETTE[colour]), 0.0).clip(0, 1)
+        area = float(alpha.sum()) / side**2
+        if area < SPECK * math.pi * RADII["small"] ** 2:
+            continue
+        down, across = np.indices(alpha.shape) + 0.5
+        x, y = float((alpha * across).sum()) / (area * side**3), float((alpha * down).sum()) / (area * side**3)
+        radius = math.sqrt(area / math.pi)
+        shape, misfit = _nearest_shape(alpha, x, y, radius)
+        found.append(Seen(nearest, shape if misfit <= MISFIT else "", _size(radius), x, y, misfit))
+    return sorted(found, key=lambda each: (each.y, each.x))
+
+
+def judge(caption: Caption | str, picture: Float[Tensor, "3 side side"]) -> Verdict:
+    """What is right about a picture. Parts that the caption does not speak of are None; `correct` is all of it at once.
+
+    Colours, shapes and sizes are right where those that were asked for are there, in any order; `relation` is judged of
+    the two things that are most like those asked for. Raises BadInput where `parse` or `read` does.
+    """
+    caption = parse(caption) if isinstance(caption, str) else caption
+    wanted = [caption.thing] * caption.count + ([] if caption.other is None else [caption.other])
+    seen = read(picture)
+    count = len(seen) == len(wanted)
+    orders = list(itertools.permutations(seen, len(wanted))) if count else []
+    sizes = any(thing.size for thing in wanted)
+    parts: dict[str, bool | None] = {
+        "count": count,
+        "colour": any(all(s.colour == w.colour for s, w in zip(order, wanted, strict=True)) for order in orders),
+        "shape": any(all(s.shape == w.shape for s, w in zip(order, wanted, strict=True)) for order in orders),
+        "size": any(all(w.size in ("", s.size) for s, w in zip(order, wanted, strict=True)) for order in orders)
+        if sizes
+        else None,
+        "relation": None,
+    }
+    right = any(
+        all(_like(s, w) == 3 for s, w in zip(order, wanted, strict=True)) and _related(caption, order)
+        for order in orders
+    )
+    if caption.relation:
+        best = max(
+            orders, key=lambda order: sum(_like(s, w) for s, w in zip(order, wanted, strict=True)), default=None
+        )
+        parts["relation"] = best is not None and _related(caption, best)
+    return Verdict({"correct": right} | parts)
+
+
+def _like(seen: Seen, wanted: Thing) -> int:
+    """How many of colour, shape and size are as wanted: 3 is all."""
+    return (seen.colour == wanted.colour) + (seen.shape == wanted.shape) + (wanted.size in ("", seen.size))
+
+
+def _related(caption: Caption, order: tuple[Seen, ...]) -> bool:
+    """Does the caption's relation hold between the first two?"""
+    if not caption.relation:
+        return True
+    first, second = (Item(Thing(s.colour, s.shape, s.size), s.x, s.y) for s in order[:2])
+    return holds(caption.relation, first, second)
+
+
+def _size(radius: float) -> str:
+    return "large" if radius >= BETWEEN else "small"
+
+
+def _nearest_shape(alpha: np.ndarray, x: float, y: float, radius: float) -> tuple[str, float]:
+    """The shape of this area and centroid that differs least, and how much."""
+    drawn = coverage(torch.tensor([[x, y]]), torch.tensor([radius]), len(alpha))[:, 0].double().numpy()
+    misfits = np.square(drawn - alpha).sum((1, 2)) / np.square(drawn).sum((1, 2))
+    best = int(misfits.argmin())
+    return SHAPES[best], float(misfits[best])
+
+
+def _pieces(bright: np.ndarray) -> tuple[np.ndarray, int]:
+    """Pixels that touch by a side bear the same number, from 1 on; 0 is dark."""
+    labels, n = np.zeros(bright.shape, dtype=np.int64), 0
+    for start in map(tuple, np.argwhere(bright)):
+        if labels[start]:
+            continue
+        n += 1
+        labels[start], waiting = n, [start]
+        while waiting:
+            row, column = waiting.pop()
+            for place in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+                inside = 0 <= place[0] < len(bright) and 0 <= place[1] < len(bright)
+                if inside and bright[place] and not labels[place]:
+                    labels[place] = n
+                    waiting.append(place)
+    return labels, n
+
+
+def _grown(inside: np.ndarray) -> np.ndarray:
+    """With all pixels around, corners too."""
+    wide = np.pad(inside, 1)
+    rows, columns = inside.shape
+    shifts = itertools.product(range(3), repeat=2)
+    return np.logical_or.reduce([wide[i : i + rows, j : j + columns] for i, j in shifts])
