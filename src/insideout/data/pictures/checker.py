@@ -31,8 +31,8 @@ FARTHEST = 0.35
 """A mean colour further than this from all of the palette, in a cube of side 1, is none."""
 MISFIT = 0.16
 """The most that a thing may differ from its shape: squares of the differences, as a share of the shape's own."""
-SPECK = 0.3
-"""What covers less than this share of a small thing is no thing."""
+SPECK = 0.55
+"""What has less than this share of a small thing's radius is no thing."""
 BETWEEN = math.sqrt(RADII["small"] * RADII["large"])
 """The radius from which on a thing is large."""
 
@@ -57,26 +57,34 @@ def read(picture: Float[Tensor, "3 side side"]) -> list[Seen]:
     side = picture.shape[1]
     brightness = light.max(0)
     labels, n = _pieces(brightness > 0.5)
-    found = []
+    down, across = np.indices(brightness.shape) + 0.5
+    found, alphas = [], []
     for piece in range(1, n + 1):
         inside = labels == piece
-        mean = light[:, inside & (brightness >= np.quantile(brightness[inside], 0.5))].mean(1)
-        colour = min(PALETTE, key=lambda name: float(np.square(mean - PALETTE[name]).sum()))
-        if float(np.sqrt(np.square(mean - PALETTE[colour]).sum())) > FARTHEST:
-            nearest = ""
-        else:
-            nearest = colour
+        mean = light[:, inside & (brightness >= np.median(brightness[inside]))].mean(1)
+        apart = {name: math.dist(mean, colour) for name, colour in PALETTE.items()}
+        colour = min(apart, key=apart.__getitem__)
         near = _grown(inside) & ((labels == 0) | inside)  # its soft edge too
         alpha = np.where(near, brightness / max(PALETTE[colour]), 0.0).clip(0, 1)
-        area = float(alpha.sum()) / side**2
-        if area < SPECK * math.pi * RADII["small"] ** 2:
+        total = float(alpha.sum())
+        radius = math.sqrt(total / math.pi) / side
+        if radius < SPECK * RADII["small"]:
             continue
-        down, across = np.indices(alpha.shape) + 0.5
-        x, y = float((alpha * across).sum()) / (area * side**3), float((alpha * down).sum()) / (area * side**3)
-        radius = math.sqrt(area / math.pi)
-        shape, misfit = _nearest_shape(alpha, x, y, radius)
-        found.append(Seen(nearest, shape if misfit <= MISFIT else "", _size(radius), x, y, misfit))
-    return sorted(found, key=lambda each: (each.y, each.x))
+        x, y = (float((alpha * each).sum()) / (total * side) for each in (across, down))
+        known = colour if apart[colour] <= FARTHEST else ""
+        found.append((known, "large" if radius >= BETWEEN else "small", x, y, radius))
+        alphas.append(alpha)
+    if not found:
+        return []
+    places = torch.tensor([(x, y) for _, _, x, y, _ in found])
+    drawn = coverage(places, torch.tensor([each[-1] for each in found]), side).double().numpy()  # (3, n, side, side)
+    misfits = np.square(drawn - np.stack(alphas)).sum((2, 3)) / np.square(drawn).sum((2, 3))
+    seen = []
+    for (colour, size, x, y, _), misfit in zip(found, misfits.T, strict=True):
+        best = int(misfit.argmin())
+        shape = SHAPES[best] if misfit[best] <= MISFIT else ""
+        seen.append(Seen(colour, shape, size, x, y, float(misfit[best])))
+    return sorted(seen, key=lambda each: (each.y, each.x))
 
 
 def judge(caption: Caption | str, picture: Float[Tensor, "3 side side"]) -> Verdict:
@@ -105,9 +113,7 @@ def judge(caption: Caption | str, picture: Float[Tensor, "3 side side"]) -> Verd
         for order in orders
     )
     if caption.relation:
-        best = max(
-            orders, key=lambda order: sum(_like(s, w) for s, w in zip(order, wanted, strict=True)), default=None
-        )
+        best = max(orders, key=lambda order: sum(_like(s, w) for s, w in zip(order, wanted, strict=True)), default=None)
         parts["relation"] = best is not None and _related(caption, best)
     return Verdict({"correct": right} | parts)
 
@@ -123,18 +129,6 @@ def _related(caption: Caption, order: tuple[Seen, ...]) -> bool:
         return True
     first, second = (Item(Thing(s.colour, s.shape, s.size), s.x, s.y) for s in order[:2])
     return holds(caption.relation, first, second)
-
-
-def _size(radius: float) -> str:
-    return "large" if radius >= BETWEEN else "small"
-
-
-def _nearest_shape(alpha: np.ndarray, x: float, y: float, radius: float) -> tuple[str, float]:
-    """The shape of this area and centroid that differs least, and how much."""
-    drawn = coverage(torch.tensor([[x, y]]), torch.tensor([radius]), len(alpha))[:, 0].double().numpy()
-    misfits = np.square(drawn - alpha).sum((1, 2)) / np.square(drawn).sum((1, 2))
-    best = int(misfits.argmin())
-    return SHAPES[best], float(misfits[best])
 
 
 def _pieces(bright: np.ndarray) -> tuple[np.ndarray, int]:

@@ -128,7 +128,9 @@ def _read_pair(images: Path, labels: Path, names: tuple[str, ...]) -> Pictures:
     if pictures.dim() != 3 or not pictures.numel():
         raise BadInput(f"{images} holds {tuple(pictures.shape)}: it must hold pictures, (N, height, width).")
     if classes.shape != pictures.shape[:1]:
-        raise BadInput(f"{labels} holds labels {tuple(classes.shape)} for {len(pictures)} pictures: one each is needed.")
+        raise BadInput(
+            f"{labels} holds labels {tuple(classes.shape)} for {len(pictures)} pictures: one each is needed."
+        )
     known = names or tuple(str(label) for label in range(int(classes.max()) + 1))
     return Pictures(from_bytes(pictures)[:, None], classes.long(), known)
 
@@ -155,7 +157,7 @@ def _compare(file: Path, place: str, name: str) -> None:
     if place in UNPACKED and hashlib.sha256(_content(file)).hexdigest() == UNPACKED[place]:
         return
     raise BadInput(
-        f"{file} is not the file of {name} that was published: its checksum differs. Remove it, or, to use it as it is, "
+        f"{file} is not the file of {name} that was published: its checksum differs. Remove it; to use it as it is, "
         "give the path of its folder instead of the name."
     )
 

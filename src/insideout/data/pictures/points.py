@@ -47,7 +47,9 @@ def checkerboard(n: int, generator: torch.Generator) -> Float[Tensor, "n 2"]:
     return corner + torch.rand(n, 2, generator=generator)
 
 
-def gaussians(n: int, generator: torch.Generator, radius: float = 1.75, deviation: float = 0.15) -> Float[Tensor, "n 2"]:
+def gaussians(
+    n: int, generator: torch.Generator, radius: float = 1.75, deviation: float = 0.15
+) -> Float[Tensor, "n 2"]:
     """Eight normal heaps, equally likely, on a circle."""
     angle = 2 * math.pi / 8 * torch.randint(8, (n,), generator=generator)
     centres = radius * torch.stack([angle.cos(), angle.sin()], 1)

@@ -25,12 +25,12 @@ from insideout.errors import BadInput
 __all__ = ["PALETTE", "Item", "Scenes", "coverage", "draw", "item_of", "place", "scenes", "stream"]
 
 SIDE = 16
-SMALLEST_SIDE, LARGEST_SIDE = 12, 128
-RADII = {"small": 1.9 / 16, "large": 2.7 / 16}
+SMALLEST_SIDE, LARGEST_SIDE = 16, 128
+RADII = {"small": 1.7 / 16, "large": 2.4 / 16}
 """Of the circle with a thing's area, as a share of the picture's side."""
 SOFTNESS = 1.2 / 16
 """Width of an edge, as a share of the side."""
-GAP = 1.5 / 16
+GAP = 1.2 / 16
 """The least room between two things."""
 MARGIN = 0.5 / 16
 CLEAR = 1.5 / 16
