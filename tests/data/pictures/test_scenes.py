@@ -21,7 +21,7 @@ from insideout.data.pictures.captions import (
     parse,
 )
 from insideout.data.pictures.checker import judge, read
-from insideout.data.pictures.scenes import SIDE, Item, draw, place, scenes, stream
+from insideout.data.pictures.scenes import RADII, SIDE, Item, draw, place, scenes, stream
 from insideout.errors import BadInput
 
 N = 120
@@ -179,9 +179,10 @@ def test_parts_that_are_not_spoken_of_are_none(drawn):
     }  # fmt: skip
 
 
-def test_what_cannot_be_drawn_or_read_is_refused():
+def test_what_cannot_be_drawn_or_read_is_refused(monkeypatch):
     with pytest.raises(BadInput, match="side is 8"):
         scenes("train", 1, side=8)
+    monkeypatch.setitem(RADII, "large", 0.3)
     with pytest.raises(BadInput, match="no room for three large red triangles"):
         place(parse("three large red triangles"), random.Random(0))
     with pytest.raises(BadInput, match="at least 1"):
