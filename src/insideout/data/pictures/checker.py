@@ -49,7 +49,7 @@ class Seen(NamedTuple):
     """How much its shape differs from the nearest: 0 is not at all."""
 
 
-def read(picture: Float[Tensor, "3 side side"]) -> list[Seen]:
+def read(picture: Float[Tensor, "channels height width"]) -> list[Seen]:
     """The things in a picture, from the top down. Raises BadInput for a picture that is not 3 × side × side."""
     if picture.dim() != 3 or picture.shape[0] != 3 or picture.shape[1] != picture.shape[2]:
         raise BadInput(f"The picture has the shape {tuple(picture.shape)}: a scene's is (3, side, side).")
@@ -87,7 +87,7 @@ def read(picture: Float[Tensor, "3 side side"]) -> list[Seen]:
     return sorted(seen, key=lambda each: (each.y, each.x))
 
 
-def judge(caption: Caption | str, picture: Float[Tensor, "3 side side"]) -> Verdict:
+def judge(caption: Caption | str, picture: Float[Tensor, "channels height width"]) -> Verdict:
     """What is right about a picture. Parts that the caption does not speak of are None; `correct` is all of it at once.
 
     Colours, shapes and sizes are right where those that were asked for are there, in any order; `relation` is judged of
