@@ -29,7 +29,7 @@ class Condition(nn.Module):
         return self.n_classes
 
     def forward(self, t: Float[Tensor, " B"], labels: Int64[Tensor, " B"] | None) -> Float[Tensor, "B C"]:
-        """Without labels each picture has the null class. Raises BadInput for a label out of range, or without a use."""
+        """Without labels each picture has the null class. Raises BadInput for a label out of range or of no use."""
         told = self.time(t)
         if self.table is None:
             if labels is not None:

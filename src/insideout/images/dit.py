@@ -19,6 +19,7 @@ from insideout.errors import BadInput
 from insideout.images.conditions import Condition
 from insideout.images.config import DiTConfig
 from insideout.images.embeddings import places
+from insideout.training.optimizers import Role
 
 __all__ = ["DiT", "patchify", "unpatchify"]
 
@@ -78,6 +79,10 @@ class DiT(nn.Module):
                 nn.init.zeros_(module.linear.weight)
         nn.init.zeros_(self.out.weight)
 
+    def parameter_roles(self) -> dict[str, Role]:
+        """The modulations begin at 0 and are no layers between layers: AdamW's, not Muon's."""
+        return {name: "decayed" for name, each in self.named_parameters() if "modulation" in name and each.ndim == 2}
+
     @property
     def n_parameters(self) -> int:
         """How many numbers the model learns."""
@@ -128,8 +133,8 @@ class DiT(nn.Module):
             mask = torch.ones(text.shape[:2], dtype=torch.bool, device=text.device)
         if text.shape[2] != self.config.text_width or mask.shape != text.shape[:2]:
             raise BadInput(
-                f"The text is {tuple(text.shape)} with a mask {tuple(mask.shape)}: give (B, L, {self.config.text_width}) "
-                "and (B, L)."
+                f"The text is {tuple(text.shape)} with a mask {tuple(mask.shape)}: give (B, L, "
+                f"{self.config.text_width}) and (B, L)."
             )
         return torch.cat([null, self.text_into(text)], 1), torch.cat([there, mask], 1)
 
