@@ -37,6 +37,7 @@ COMMANDS = {
     "rloo": Command("let a model learn from rewards of its own answers, side by side"),
     "chat": Command("talk to a tuned model", "Chat"),
     "sample": Command("let a trained model write", "Sample"),
+    "draw": Command("let a trained model draw, from noise", "Draw"),
     "export": Command("write a model for transformers or ONNX Runtime", "Export"),
     "plan": Command("say what a training run will need: memory, time and cost", "MakePlan"),
     "doctor": Command("look at this machine; known trouble, each with its cure", "Doctor"),

@@ -65,21 +65,21 @@ SETTINGS: dict[Scale, DigitsConfig] = {
         model=DiTConfig(size=8, patch=4, d_model=32, n_layers=1, n_heads=2, n_classes=10),
         train=TrainConfig(
             steps=40, batch_size=16, lr=3e-3, min_lr=3e-4, warmup_steps=5, optimizer="muon", precision="float32",
-            ema_half_life=10, eval_every=20, checkpoint_every=20,
+            ema_half_life=10.0, eval_every=20, checkpoint_every=20,
         ),
     ),
     "laptop": DigitsConfig(
         model=DiTConfig(size=8, patch=2, d_model=96, n_layers=4, n_heads=4, n_classes=10),
         train=TrainConfig(
             steps=2500, batch_size=64, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
-            precision="float32", ema_half_life=100, eval_every=250, checkpoint_every=500,
+            precision="float32", ema_half_life=100.0, eval_every=250, checkpoint_every=500,
         ),
     ),
     "gpu": DigitsConfig(
         data="mnist", model=DiTConfig(size=28, patch=2, d_model=384, n_layers=8, n_heads=6, n_classes=10),
         train=TrainConfig(
             steps=20_000, batch_size=256, lr=5e-4, min_lr=1e-5, warmup_steps=500, optimizer="muon", weight_decay=0.01,
-            compile=True, ema_half_life=1000, eval_every=1000, checkpoint_every=2000,
+            compile=True, ema_half_life=1000.0, eval_every=1000, checkpoint_every=2000,
         ),
     ),
 }  # fmt: skip

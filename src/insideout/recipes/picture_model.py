@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from insideout.data.pictures.labelled import Pictures, Splits
-    from insideout.images.classifier import Classifier, ClassifierConfig
-    from insideout.images.config import DiTConfig
+    from insideout.images.classifier import Classifier
     from insideout.images.dit import DiT
     from insideout.training.config import TrainConfig
 

@@ -1,0 +1,134 @@
+"""`insideout draw`: let a trained model draw, from noise."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+
+from insideout import files, scales
+from insideout.cli.commands.shared import RUNS
+from insideout.errors import BadInput
+
+if TYPE_CHECKING:
+    from insideout.recipes.picture_model import Drawer
+
+FRAMES = 40
+"""The most that an animation has."""
+SMALLEST = 48
+"""Pictures with a smaller side are drawn larger, by a whole factor."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Let a trained model draw, from noise."""
+
+    recipe: str = "digits"
+    """Whose model: the name of a recipe that draws. It is made first where it is not stored."""
+    model: str | None = None
+    """Instead of a recipe, the folder of a run of one."""
+    label: tuple[str, ...] = ()
+    """What to draw: classes by name or number. Default: each class once."""
+    n: int = 1
+    """How many of each."""
+    steps: int = 20
+    """Steps of the solver."""
+    solver: Literal["euler", "heun", "rk4"] = "heun"
+    """How the field is followed: one, two or four calls of the model a step."""
+    guidance: float = 1.5
+    """How far to go towards the class: 1 is as it was learned, 0 leaves the class out."""
+    seed: int = 0
+    """Another seed, other pictures."""
+    out: str = "drawn.png"
+    """The file for the pictures."""
+    animation: str | None = None
+    """A file for their way from noise: .gif, or .png for an animated PNG."""
+    scale: scales.Scale | None = None
+    """Of the recipe: tiny, laptop or gpu. Default: the present one."""
+
+    def run(self) -> int:
+        out = writable(self.out, "--out", (".png",))
+        animation = writable(self.animation, "--animation", (".gif", ".png", ".apng")) if self.animation else None
+        if out == animation:
+            raise BadInput("--out and --animation name the same file: give two.")
+        if not 1 <= self.n <= 1000:
+            raise BadInput(f"n is {self.n}; it must lie between 1 and 1,000.")
+        if not 1 <= self.steps <= 10_000:
+            raise BadInput(f"steps is {self.steps}; it must lie between 1 and 10,000.")
+        if not -100 <= self.guidance <= 100:
+            raise BadInput(f"guidance is {self.guidance}; it must lie between -100 and 100, and 1 is none.")
+        if not 0 <= self.seed < 2**63:
+            raise BadInput(f"seed is {self.seed}; it must be at least 0 and less than 2^63.")
+        drawer = found(self.recipe, self.model, self.scale)
+        labels = labels_of(self.label or drawer.names, drawer.names) * self.n
+        from insideout.images.files import sheet, write_animation, write_png
+        from insideout.images.flow import draw_pictures
+
+        solution = draw_pictures(
+            drawer.model(), labels, drawer.shape, n_steps=self.steps, solver=self.solver, guidance=self.guidance,
+            seed=self.seed, keep_trajectory=animation is not None,
+        )  # fmt: skip
+        columns, enlarged = len(labels) // self.n, -(-SMALLEST // drawer.shape[1])
+        write_png(sheet(solution.x, columns, enlarged), out)
+        print(f"{len(labels)} pictures, {solution.n_calls} calls of the field each: {out}")
+        if animation is not None and solution.trajectory is not None:
+            every = -(-len(solution.trajectory) // FRAMES)
+            kept = [*solution.trajectory[:-1:every], solution.trajectory[-1]]
+            write_animation([sheet(each, columns, enlarged) for each in kept], animation)
+            print(f"Their way from noise: {animation}")
+        return 0
+
+
+def writable(name: str, flag: str, endings: tuple[str, ...]) -> Path:
+    """The path of a file that can be written. Raises BadInput for another ending, or a folder that is not there."""
+    path = files.expanded(name, flag) if name else Path()
+    if path.suffix.lower() not in endings:
+        raise BadInput(f"{flag} is {name!r}: name a file that ends in {' or '.join(endings)}.")
+    if path.is_dir() or not path.parent.is_dir():
+        raise BadInput(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder is not there'}.")
+    return path
+
+
+def found(recipe: str, folder: str | None, at: scales.Scale | None) -> "Drawer":
+    """The model that draws: of a run's folder, or of a recipe, which is made if need be."""
+    from insideout.recipes import stage
+    from insideout.recipes.picture_model import Drawer
+    from insideout.recipes.runs import read_object
+
+    if folder is not None:
+        path = files.expanded(folder, "--model") if folder else RUNS
+        about = path / "config.json"
+        if not about.is_file():
+            raise BadInput(f"There is no model in {path}: give the folder of a run of ours.")
+        result = stage.find(str(read_object(about).get("stage"))).load(path)
+    else:
+        wanted = stage.find(recipe)
+        if not draws(wanted):
+            named = ", ".join(name for name in stage.STAGES if draws(stage.find(name)))
+            raise BadInput(f"The recipe {recipe} does not draw: choose one of {named}.")
+        result = stage.recipe(recipe, scale=at)
+    if not isinstance(result, Drawer):
+        raise BadInput(f"{folder} holds no model that draws: give the folder of one that does.")
+    return result
+
+
+def draws(stage: Any) -> bool:
+    """Does a stage make a model that draws?"""
+    from insideout.recipes.picture_model import Drawer
+
+    made = get_type_hints(stage.load).get("return")
+    return isinstance(made, type) and issubclass(made, Drawer)
+
+
+def labels_of(asked: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
+    """Classes by name or number. Raises BadInput for one that is not there, naming the nearest."""
+    labels = []
+    for each in asked:
+        if each in names:
+            labels.append(names.index(each))
+        elif each.isdecimal() and int(each) < len(names):
+            labels.append(int(each))
+        else:
+            near = difflib.get_close_matches(each, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names)}."
+            raise BadInput(f"There is no class {each!r}; {hint}")
+    return labels
