@@ -1,8 +1,10 @@
 """The recipes of pictures and the command that draws, on pictures made here: what they leave, and what they refuse."""
 
+import dataclasses
 import gzip
 import json
 import os
+import signal
 from collections import Counter
 
 import numpy as np
@@ -13,8 +15,10 @@ from PIL import Image
 from insideout.cli.main import main
 from insideout.errors import BadInput
 from insideout.images.flow import draw_pictures
+from insideout.images.solvers import Solution
 from insideout.recipes import digits, digits_classifier
 from insideout.recipes.picture_model import batches, pictures_of
+from insideout.recipes.picture_scores import measure
 from insideout.recipes.settings import change
 from insideout.recipes.stage import plan, recipe
 from insideout.training.config import TrainConfig
@@ -70,6 +74,33 @@ def test_a_model_that_draws_learns_and_draws_with_its_averaged_weights(drawer):
     assert drawer.report.is_file() and averaged.config.n_classes == 3
 
 
+def test_real_pictures_beat_noise_and_copies_are_found(home, drawer, monkeypatch):
+    classifier = made("digits_classifier", home)
+    splits = drawer.splits()
+
+    def scores_of(pictures):
+        drawn = Solution(pictures, 2, None)
+        monkeypatch.setattr("insideout.images.flow.draw_pictures", lambda *given, **named: drawn)
+        return measure(drawer, classifier, "test")
+
+    train, test = splits["train"], splits["test"]
+    copied = torch.stack([train.pictures[train.labels == label][i] for i, label in enumerate(test.labels)])
+    copies, noise = scores_of(copied), scores_of(torch.randn(test.pictures.shape))
+    assert copies.accuracy.mean > 0.9 > noise.accuracy.mean and copies.kid.mean < noise.kid.mean
+    assert copies.nearest.mean == 0 < copies.real_nearest.low and noise.nearest.mean > copies.real_nearest.high
+    assert copies.real_accuracy.mean == pytest.approx(classifier.result()["test_accuracy"])
+    monkeypatch.undo()
+    drawn = measure(drawer, classifier, "development", n_steps=2)
+    assert drawn.n_calls == 4 and drawn.accuracy.n == len(splits["development"])
+
+
+def test_a_classifier_of_other_pictures_measures_nothing(home, drawer):
+    classifier = made("digits_classifier", home)
+    other = dataclasses.replace(classifier, about=classifier.about | {"data": {"fingerprint": "another"}})
+    with pytest.raises(BadInput, match="learned from other pictures"):
+        measure(drawer, other, "test")
+
+
 def test_each_picture_comes_once_before_any_comes_again(home):
     pictures = pictures_of(str(home / "rows"), 0)["train"].take(range(10))
     pictures = type(pictures)(torch.arange(10.0).reshape(10, 1, 1, 1), pictures.labels, pictures.names)
@@ -82,7 +113,7 @@ def test_each_picture_comes_once_before_any_comes_again(home):
 def test_a_stopped_run_goes_on_to_the_same_weights(home, drawer):
     def stop(event):
         if isinstance(event, Step) and event.step == 25:
-            os.kill(os.getpid(), 2)
+            os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
         recipe("digits", scale="tiny", tell=stop, data=str(home / "rows"), size=8)

@@ -48,7 +48,7 @@ class TimeEmbedding(nn.Module):
         """Raises BadInput for a time outside [0, 1]."""
         if not ((t >= 0) & (t <= 1)).all():
             raise BadInput(f"t reaches from {float(t.min()):g} to {float(t.max()):g}: it must lie in [0, 1].")
-        return self.layers(waves(self.scale * t.float(), self.n_waves).to(self.layers[0].weight.dtype))
+        return self.layers(waves(self.scale * t.float(), self.n_waves))
 
 
 def places(rows: int, columns: int, width: int) -> Float[Tensor, "T C"]:

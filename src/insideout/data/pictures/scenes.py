@@ -152,7 +152,7 @@ def coverage(centre: Float[Tensor, "n 2"], radius: Float[Tensor, " n"], side: in
     circle = torch.sqrt(x**2 + y**2) - r
     square = torch.maximum(x.abs(), y.abs()) - SQUARE * r
     triangle = torch.maximum(y, math.sqrt(3) / 2 * x.abs() - y / 2) - INNER * r  # its tip is up
-    return torch.clamp(0.5 - torch.stack(torch.broadcast_tensors(circle, square, triangle)) / SOFTNESS, 0, 1)
+    return torch.clamp(0.5 - torch.stack([circle, square, triangle]) / SOFTNESS, 0, 1)
 
 
 def _propose(source: random.Random) -> Caption:
