@@ -96,10 +96,10 @@ def held_out_loss(
     device = next(model.parameters()).device
     total = 0.0
     with torch.no_grad():
-        for rows in torch.arange(len(data)).split(batch_size):
+        for rows in torch.split(torch.arange(len(data)), batch_size):
             told = {} if labels is None else {"labels": labels[rows].to(device)}
-            parts = (each[rows].to(device) for each in (data, noise, t))
-            total += float(squared_error(model, *parts, path, told).sum())
+            pictures, noises, times = data[rows].to(device), noise[rows].to(device), t[rows].to(device)
+            total += float(squared_error(model, pictures, noises, times, path, told).sum())
     return total / len(data)
 
 

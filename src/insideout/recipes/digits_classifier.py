@@ -139,7 +139,7 @@ def judged(model: "nn.Module", pictures: "Pictures", batch_size: int = 500) -> t
 
     device = next(model.parameters()).device
     loss, right = 0.0, 0
-    for rows in torch.arange(len(pictures)).split(batch_size):
+    for rows in torch.split(torch.arange(len(pictures)), batch_size):
         logits, labels = model(pictures.pictures[rows].to(device)).float(), pictures.labels[rows].to(device)
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
         right += int((logits.argmax(1) == labels).sum())

@@ -5,7 +5,8 @@
 accuracy   the share that a classifier, which never saw them, takes for what was asked for; and that of real pictures
 kid        the distance of drawn pictures from real ones of the split, in the classifier's features
 floor      that of other real pictures from the same ones: no model can be nearer
-nearest    how far a drawn picture is from the nearest training picture, and how far a held-out one is: copies are nearer
+nearest    how far a drawn picture is from the nearest training picture, and how far a held-out one is: copies
+           are nearer
 
 Settings are chosen on development pictures; what is reported is measured on the test.
 """
@@ -67,7 +68,7 @@ def measure(
     splits, judge, model = drawer.splits(), classifier.model(), drawer.model()
     real, other = splits[split], splits[OTHER[split]]
     drawn, n_calls = [], 0
-    for rows in torch.arange(len(real)).split(500):
+    for rows in torch.split(torch.arange(len(real)), 500):
         solution = draw_pictures(
             model, real.labels[rows], drawer.shape, n_steps=n_steps, solver=solver, guidance=guidance,
             seed=seed * 1_000_003 + int(rows[0]),
@@ -94,5 +95,5 @@ def nearest(pictures: "Tensor", among: "Tensor") -> "Tensor":
     import torch
 
     each, them = pictures.flatten(1), among.flatten(1)
-    found = [torch.cdist(rows, them).min(1).values for rows in each.split(500)]
+    found = [torch.cdist(rows, them).min(1).values for rows in torch.split(each, 500)]
     return torch.cat(found) / each.shape[1] ** 0.5

@@ -115,7 +115,7 @@ def judge(caption: Caption | str, picture: Float[Tensor, "channels height width"
     if caption.relation:
         best = max(orders, key=lambda order: sum(_like(s, w) for s, w in zip(order, wanted, strict=True)), default=None)
         parts["relation"] = best is not None and _related(caption, best)
-    return Verdict({"correct": right} | parts)
+    return Verdict({"correct": right, **parts})
 
 
 def _like(seen: Seen, wanted: Thing) -> int:

@@ -146,5 +146,5 @@ def _read(file: Path, size: int | None, grey: bool) -> Tensor:
                 drawn = ImageOps.fit(drawn, (size, size), Image.Resampling.LANCZOS)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise _damaged(file, error) from error
-    values = torch.from_numpy(np.asarray(drawn, dtype=np.uint8).copy())  # (H, W) or (H, W, 3)
-    return values[None] if grey else values.permute(2, 0, 1)
+    drawn_values = torch.from_numpy(np.asarray(drawn, dtype=np.uint8).copy())  # (H, W) or (H, W, 3)
+    return drawn_values[None] if grey else drawn_values.permute(2, 0, 1)

@@ -63,16 +63,13 @@ def load_idx(name: str) -> Splits:
 
     Raises BadInput for what cannot be found, is damaged, is not what was published under this name, or lacks labels.
     """
+    names: tuple[str, ...] = ()
     if name in NAMED:
-        found = {part: _named(name, part) for part in PARTS}
-        if not all(found["t10k"]):  # nothing is here, or not enough: all of it is fetched
-            found = {part: tuple(_fetched(name, part, kind) for kind in ("images", "labels")) for part in PARTS}  # type: ignore[misc]
-        if not all(found["train"]):
-            del found["train"]
-        names: tuple[str, ...] = NAMED[name][1]
+        names = NAMED[name][1]
+        found = _named(name)
     else:
-        found, names = _in_folder(files.expanded(name, "The pictures")), ()
-    read = {part: _read_pair(images, labels, names) for part, (images, labels) in found.items()}  # type: ignore[arg-type]
+        found = _in_folder(files.expanded(name, "The pictures"))
+    read = {part: _read_pair(images, labels, names) for part, (images, labels) in found.items()}
     n_classes = max(len(each.names) for each in read.values())
     names = names or tuple(str(label) for label in range(n_classes))
     read = {part: Pictures(each.pictures, each.labels, names) for part, each in read.items()}
@@ -135,9 +132,16 @@ def _read_pair(images: Path, labels: Path, names: tuple[str, ...]) -> Pictures:
     return Pictures(from_bytes(pictures)[:, None], classes.long(), known)
 
 
-def _named(name: str, part: str) -> tuple[Path | None, Path | None]:
-    """Images and labels of a part on this machine, their checksums compared; None for what is not here."""
-    return _here(name, part, "images"), _here(name, part, "labels")
+def _named(name: str) -> dict[str, tuple[Path, Path]]:
+    """Images and labels by part: what is on this machine, if the 10,000 are; else all of it is fetched."""
+    found: dict[str, tuple[Path, Path]] = {}
+    for part in PARTS:
+        images, labels = _here(name, part, "images"), _here(name, part, "labels")
+        if images is not None and labels is not None:
+            found[part] = (images, labels)
+    if "t10k" in found:
+        return found
+    return {part: (_fetched(name, part, "images"), _fetched(name, part, "labels")) for part in PARTS}
 
 
 def _here(name: str, part: str, kind: str) -> Path | None:
