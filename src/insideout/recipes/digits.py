@@ -71,7 +71,7 @@ SETTINGS: dict[Scale, DigitsConfig] = {
     "laptop": DigitsConfig(
         model=DiTConfig(size=8, patch=2, d_model=96, n_layers=4, n_heads=4, n_classes=10),
         train=TrainConfig(
-            steps=2500, batch_size=64, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
+            steps=2000, batch_size=64, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
             precision="float32", ema_half_life=100.0, eval_every=250, checkpoint_every=500,
         ),
     ),
