@@ -9,6 +9,7 @@ Shapes: B pictures, Z latent channels, h × w their resolution. Used in part 5, 
 latent diffusion. Sources: Kingma and Welling 2014, §3 and appendix B; Rombach et al. 2022, §3.1 and appendix G.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -74,9 +75,9 @@ class Autoencoder(nn.Module):
         widths = [config.width * 2**i for i in range(config.n_halvings + 1)]
         down: list[nn.Module] = [nn.Conv2d(config.channels, widths[0], 3, padding=1)]
         up: list[nn.Module] = [nn.Conv2d(config.latent_channels, widths[-1], 3, padding=1), Step(widths[-1])]
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in itertools.pairwise(widths):
             down += [Step(narrow), nn.Conv2d(narrow, wide, 3, stride=2, padding=1)]
-        for narrow, wide in reversed(list(zip(widths, widths[1:], strict=False))):
+        for narrow, wide in reversed(list(itertools.pairwise(widths))):
             up += [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(wide, narrow, 3, padding=1), Step(narrow)]
         down += [Step(widths[-1]), nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
         up += [nn.GroupNorm(GROUPS, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], config.channels, 3, padding=1)]
@@ -136,8 +137,8 @@ class Autoencoder(nn.Module):
         self._check_fitted()
         if latents.shape[1:] != self.config.latent_shape:
             raise BadInput(
-                f"The latents are {tuple(latents.shape[1:])}, and this decoder's {self.config.latent_shape}: they are of "
-                "another autoencoder."
+                f"The latents are {tuple(latents.shape[1:])}, and this decoder's {self.config.latent_shape}: they "
+                "are of another autoencoder."
             )
         return self.up(latents * self._each(self.scale) + self._each(self.shift))
 

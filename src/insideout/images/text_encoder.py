@@ -1,7 +1,7 @@
 """Words and pictures in one space: two encoders, trained so that a picture and its caption lie near each other (CLIP).
 
     similarity(i, j) = exp(τ) · cos(picture i, caption j)           τ is learned, and at most ln 100
-    loss = ½ (cross-entropy along the rows + along the columns)     each picture finds its caption, each caption its picture
+    loss = ½ (cross-entropy along the rows + along the columns)     each picture finds its caption, and back
 
 Where two captions of a batch are the same words, each is right for both pictures: the target is shared between them,
 and not one of them called wrong. Pads are neither read nor counted. Shapes: B pairs, L words, C d_model, E of the
@@ -99,7 +99,7 @@ class TextEncoder(nn.Module):
         self.norm = nn.LayerNorm(config.d_model)
 
     def forward(self, ids: Int64[Tensor, "B L"]) -> tuple[Float[Tensor, "B L C"], Bool[Tensor, "B L"]]:
-        """(vectors of the words, True where there is a word). Raises BadInput for ids out of range or texts too long."""
+        """(vectors of the words, True where there is a word). Raises BadInput for other ids, or too many."""
         if ids.shape[1] > self.config.length:
             raise BadInput(f"The text has {ids.shape[1]} words; the encoder reads at most {self.config.length}.")
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocab_size:
