@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from insideout.errors import BadInput
 from insideout.images.dit import Attention, patchify
-from insideout.images.embeddings import places
 from insideout.training.config import check_types
 from insideout.training.metrics import Metric
 
@@ -68,8 +67,8 @@ class CLIPConfig:
                 raise BadInput(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.size % self.patch:
             raise BadInput(f"size {self.size} is not divisible by patch {self.patch}.")
-        if self.d_model % self.n_heads or self.d_model % 4:
-            raise BadInput(f"d_model {self.d_model} must be a multiple of 4, and divisible by n_heads {self.n_heads}.")
+        if self.d_model % self.n_heads:
+            raise BadInput(f"d_model {self.d_model} is not divisible by n_heads {self.n_heads}.")
 
 
 class Layer(nn.Module):
@@ -124,8 +123,7 @@ class PictureEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.into = nn.Linear(config.channels * config.patch**2, config.d_model)
-        side = config.size // config.patch
-        self.register_buffer("place", places(side, side, config.d_model))
+        self.place = nn.Parameter(0.02 * torch.randn((config.size // config.patch) ** 2, config.d_model))
         self.layers = nn.ModuleList([Layer(config.d_model, config.n_heads) for _ in range(config.n_layers)])
         self.norm = nn.LayerNorm(config.d_model)
 
