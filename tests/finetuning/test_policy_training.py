@@ -11,9 +11,19 @@ from insideout.errors import BadInput
 from insideout.finetuning import advantages, divergence, policy, policy_training
 from insideout.finetuning.chat import ChatFormat, ChatWriter, with_chat_tokens
 from insideout.finetuning.critic import Critic, Learner
-from insideout.finetuning.experience import Experience, batch_of, frozen_copy, judged_by, logprobs_of
+from insideout.finetuning.experience import (
+    Experience,
+    adapter_off,
+    batch_of,
+    frozen_copy,
+    judged_by,
+    logprobs_of,
+    scored_by,
+)
+from insideout.finetuning.lora import LoRAConfig, add_adapter
 from insideout.finetuning.policy_config import CriticConfig, PolicyConfig
 from insideout.finetuning.policy_training import Fixed, Rounds, objective, policy_loss
+from insideout.finetuning.reward_model import RewardModel
 from insideout.finetuning.toy import Toy
 from insideout.training import checkpoint
 from insideout.training.config import TrainConfig
@@ -132,6 +142,33 @@ def test_experience_is_cut_without_loss_and_comes_back_from_a_checkpoint():
     assert again.alike == whole.alike == some.alike == sum(len(set(group)) == 1 for group in groups) / 4
     with pytest.raises(BadInput, match="damaged"):
         Experience.from_state({name: x for name, x in state.items() if name != "scores"})
+
+
+def test_the_reference_may_be_the_policy_with_its_adapter_off():
+    model = gpt()
+    before = frozen_copy(model)
+    with pytest.raises(BadInput, match="no adapter"):
+        adapter_off(model)
+    add_adapter(model, LoRAConfig(rank=2))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "adapters" in name:
+                weight.normal_()
+    batch = batch_of(drawn(model), CHAT.pad_id, {CHAT.stop_id})
+    torch.testing.assert_close(adapter_off(model)(batch), before(batch))
+    torch.testing.assert_close(logprobs_of(model, batch), batch.logprobs, atol=1e-5, rtol=0)
+    assert (batch.logprobs - before(batch)).abs().max() > 0.01
+
+
+def test_a_reward_model_scores_the_tokens_that_were_drawn():
+    scorer = RewardModel.of(gpt(1))
+    answers = drawn(n=20)  # 80: read in two parts
+    batch = batch_of(answers, CHAT.pad_id, {CHAT.stop_id})
+    found = scored_by(scorer.score)([QUESTIONS[0]] * 80, [""] * 80, batch)
+    for row in (0, 41, 79):
+        ids = answers.ids[row, : answers.lengths[row]]
+        with torch.no_grad():
+            torch.testing.assert_close(found[row], scorer(ids[None])[0, -1])
 
 
 # Advantages
