@@ -16,7 +16,7 @@ from insideout.cli.main import main
 from insideout.errors import BadInput
 from insideout.images.flow import draw_pictures
 from insideout.images.solvers import Solution
-from insideout.recipes import digits, digits_classifier
+from insideout.recipes import digits_classifier, digits_drawer
 from insideout.recipes.picture_model import batches, pictures_of
 from insideout.recipes.picture_scores import measure
 from insideout.recipes.settings import change
@@ -49,7 +49,7 @@ def made(name, home, **changes):
 
 @pytest.fixture
 def drawer(home):
-    return made("digits", home)
+    return made("digits_drawer", home)
 
 
 def test_the_classifier_learns_and_is_judged_on_the_test(home):
@@ -116,27 +116,27 @@ def test_a_stopped_run_goes_on_to_the_same_weights(home, drawer):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        recipe("digits", scale="tiny", tell=stop, data=str(home / "rows"), size=8)
-    again = made("digits", home, size=8)
+        recipe("digits_drawer", scale="tiny", tell=stop, data=str(home / "rows"), size=8)
+    again = made("digits_drawer", home, size=8)
     for a, b in zip(drawer.model().parameters(), again.model().parameters(), strict=True):
         assert torch.equal(a, b)
 
 
 def test_other_pictures_make_another_result(home, tmp_path):
-    before = plan("digits", "tiny", changes={"data": str(home / "rows")}).key
-    assert plan("digits", "tiny", changes={"data": str(home / "rows"), "label_dropout": 0.2}).key != before
+    before = plan("digits_drawer", "tiny", changes={"data": str(home / "rows")}).key
+    assert plan("digits_drawer", "tiny", changes={"data": str(home / "rows"), "label_dropout": 0.2}).key != before
     other = tmp_path / "rows"
     other.mkdir()
     for i in range(4):
         Image.new("L", (8, 8), 10 * i).save(other / f"{i}.png")
-    assert plan("digits", "tiny", changes={"data": str(other)}).key != before
+    assert plan("digits_drawer", "tiny", changes={"data": str(other)}).key != before
 
 
 @pytest.mark.parametrize(
     ("settings", "changes", "words"),
     [
-        (digits.SETTINGS["tiny"], {"label_dropout": 1.5}, "label_dropout lie between"),
-        (digits.SETTINGS["tiny"], {"data": ""}, "data is empty"),
+        (digits_drawer.SETTINGS["tiny"], {"label_dropout": 1.5}, "label_dropout lie between"),
+        (digits_drawer.SETTINGS["tiny"], {"data": ""}, "data is empty"),
         (digits_classifier.SETTINGS["tiny"], {"shift": 9}, "shift lie between"),
         (digits_classifier.SETTINGS["tiny"], {"data": ""}, "data is empty"),
     ],
@@ -148,7 +148,7 @@ def test_settings_that_cannot_be_are_refused(settings, changes, words):
 
 def test_a_patch_that_does_not_fit_is_refused_before_anything_is_written(home):
     with pytest.raises(BadInput, match="size 8 is not divisible by patch 3"):
-        made("digits", home, patch=3)
+        made("digits_drawer", home, patch=3)
 
 
 def run(*arguments):
@@ -199,9 +199,9 @@ def test_the_command_refuses_in_one_sentence(drawer, tmp_path, monkeypatch, caps
 
 def test_only_what_draws_can_draw(home, tmp_path, capsys):
     assert run("--recipe", "digits_classifier", "--out", str(tmp_path / "a.png")) == 2
-    assert "does not draw: choose one of digits" in capsys.readouterr().err
-    assert run("--recipe", "digit", "--out", str(tmp_path / "a.png")) == 2
-    assert "did you mean digits" in capsys.readouterr().err
+    assert "does not draw: choose one of digits_drawer" in capsys.readouterr().err
+    assert run("--recipe", "digits_drawr", "--out", str(tmp_path / "a.png")) == 2
+    assert "did you mean digits_drawer" in capsys.readouterr().err
     assert run("--model", str(tmp_path), "--out", str(tmp_path / "a.png")) == 2
     assert "There is no model in" in capsys.readouterr().err
     classifier = made("digits_classifier", home)
@@ -218,6 +218,6 @@ def test_a_damaged_result_is_refused(drawer, tmp_path):
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(values))
         with pytest.raises(BadInput, match=r"config\.json"):
-            digits.load(folder)
+            digits_drawer.load(folder)
     with pytest.raises(BadInput, match="There is no run"):
-        digits.load(tmp_path)
+        digits_drawer.load(tmp_path)

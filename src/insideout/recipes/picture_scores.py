@@ -1,6 +1,6 @@
 """How good drawn pictures are, in numbers with their intervals, beside what real ones get.
 
-    measure(recipe("digits"), recipe("digits_classifier"), "development", guidance=1.5)
+    measure(recipe("digits_drawer"), recipe("digits_classifier"), "development", guidance=1.5)
 
 accuracy   the share that a classifier, which never saw them, takes for what was asked for; and that of real pictures
 kid        the distance of drawn pictures from real ones of the split, in the classifier's features

@@ -22,7 +22,7 @@ SMALLEST = 48
 class Draw:
     """Let a trained model draw, from noise."""
 
-    recipe: str = "digits"
+    recipe: str = "digits_drawer"
     """Whose model: the name of a recipe that draws. It is made first where it is not stored."""
     model: str | None = None
     """Instead of a recipe, the folder of a run of one."""

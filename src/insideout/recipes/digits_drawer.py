@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DigitsConfig:
+class DigitsDrawerConfig:
     """Which pictures, how they become noise, the model's sizes, and how it is trained."""
 
     data: str = "digits"
@@ -60,22 +60,22 @@ class DigitsConfig:
             raise BadInput("size must be at least 0, and label_dropout lie between 0 and 1.")
 
 
-SETTINGS: dict[Scale, DigitsConfig] = {
-    "tiny": DigitsConfig(
+SETTINGS: dict[Scale, DigitsDrawerConfig] = {
+    "tiny": DigitsDrawerConfig(
         model=DiTConfig(size=8, patch=4, d_model=32, n_layers=1, n_heads=2, n_classes=10),
         train=TrainConfig(
             steps=40, batch_size=16, lr=3e-3, min_lr=3e-4, warmup_steps=5, optimizer="muon", precision="float32",
             ema_half_life=10.0, eval_every=20, checkpoint_every=20,
         ),
     ),
-    "laptop": DigitsConfig(
+    "laptop": DigitsDrawerConfig(
         model=DiTConfig(size=8, patch=2, d_model=96, n_layers=4, n_heads=4, n_classes=10),
         train=TrainConfig(
             steps=2000, batch_size=64, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
             precision="float32", ema_half_life=100.0, eval_every=250, checkpoint_every=500,
         ),
     ),
-    "gpu": DigitsConfig(
+    "gpu": DigitsDrawerConfig(
         data="mnist", model=DiTConfig(size=28, patch=2, d_model=384, n_layers=8, n_heads=6, n_classes=10),
         train=TrainConfig(
             steps=20_000, batch_size=256, lr=5e-4, min_lr=1e-5, warmup_steps=500, optimizer="muon", weight_decay=0.01,
@@ -85,7 +85,7 @@ SETTINGS: dict[Scale, DigitsConfig] = {
 }  # fmt: skip
 
 
-def make(config: DigitsConfig, inputs: Inputs, job: Job) -> None:
+def make(config: DigitsDrawerConfig, inputs: Inputs, job: Job) -> None:
     """Train a diffusion transformer, the result last."""
     import torch
 
@@ -127,7 +127,7 @@ def make(config: DigitsConfig, inputs: Inputs, job: Job) -> None:
 
 def load(folder: Path) -> Drawer:
     """The model in a folder."""
-    return read_pictures(Drawer, folder, "digits", DigitsConfig)
+    return read_pictures(Drawer, folder, "digits_drawer", DigitsDrawerConfig)
 
 
 def report(folder: Path) -> Path:
@@ -149,6 +149,6 @@ def report(folder: Path) -> Path:
 
 
 STAGE = Stage(
-    "digits", "A diffusion transformer that draws the digit it is told.", SETTINGS, make, load,
+    "digits_drawer", "A diffusion transformer that draws the digit it is told.", SETTINGS, make, load,
     sources=sources, free=("device", "checkpoint_every"), report=report,
 )  # fmt: skip
