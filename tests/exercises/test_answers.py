@@ -4,11 +4,11 @@ import pytest
 
 from insideout.exercises import grade, grading
 from insideout.exercises.catalogue import all_exercises
-from tests.exercises import answers_part_1, answers_part_2a, answers_part_2b, answers_part_3, answers_part_3b
+from tests.exercises import answers_part_1, answers_part_2a, answers_part_2b, answers_part_3, answers_part_3b, answers_part_3c
 
 ANSWERS = (
     answers_part_1.ANSWERS | answers_part_2a.ANSWERS | answers_part_2b.ANSWERS
-    | answers_part_3.ANSWERS | answers_part_3b.ANSWERS
+    | answers_part_3.ANSWERS | answers_part_3b.ANSWERS | answers_part_3c.ANSWERS
 )  # fmt: skip
 RIGHT, WRONG = answers_part_1.RIGHT, answers_part_1.WRONG
 SEED = 0  # one is enough here: the cases are more than enough to decide
