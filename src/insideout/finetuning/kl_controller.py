@@ -7,7 +7,7 @@
     e = clip((KL − target) / target, −0.2, 0.2)          β ← β (1 + e · n / horizon)
 
 The KL is that of the batch that was just trained on, as the policy drew it: in nats, of a whole answer if the target is.
-Used in part 3, by the chapter on the KL leash. Source: Ziegler et al. 2019, §2.2 (where n / horizon is K = 0.1).
+Taught in book/3-fine-tuning-a-transformer/11_the_kl_leash.md. Source: Ziegler et al. 2019, §2.2 (where n / horizon is K = 0.1).
 """
 
 from dataclasses import dataclass

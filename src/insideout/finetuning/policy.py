@@ -4,7 +4,7 @@
 
 One number a token, (B, T) as given; whoever calls sums over the mask, and divides by the whole batch's count once
 (training/objective.py). Log-probabilities are those of the distribution that was drawn from, temperature and all.
-Used in part 3, by the chapters on policy gradients and on PPO.
+Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md.
 """
 
 import torch

@@ -7,7 +7,7 @@
 
 The ball is in the hall. An answer is right if it says "the hall"; every "um" costs something, and so does being cut
 off at the longest without a stop. The reward model has learned that right answers say "hall", and counts it.
-Used in part 3, by the chapters that need no trained model. Shapes: A answers, S beginnings, V tokens.
+Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md, and used by the chapters of part 3 that train no model. Shapes: A answers, S beginnings, V tokens.
 """
 
 import torch
