@@ -1,7 +1,9 @@
-"""Answers that readers might give to chapters 09, 11 and 14 of part 3: right ones in other styles, plausible wrong ones.
+"""Answers that readers might give to chapters 09, 11 and 14 of part 3: right in other styles, and plausibly wrong.
 
 Few of the wrong ones are in the catalogues, and then by another way. Used by test_answers.py.
 """
+
+import math
 
 import torch
 
@@ -154,5 +156,129 @@ ANSWERS["finetuning.policy_gradients.gradient"] = {
         lambda logits, rewards: torch.log_softmax(logits, 0) * rewards,
         lambda logits, rewards: torch.softmax(logits, 0) * (1 - rewards),
         lambda logits, rewards: jacobian(logits, rewards) * torch.softmax(logits, 0),
+    ],
+}
+
+# k3: logprobs, ref, mask -> the mean over the tokens of the mask
+
+
+def by_token(logprobs, ref, mask):
+    total, n = 0.0, 0
+    for a, b, kept in zip(logprobs.flatten().tolist(), ref.flatten().tolist(), mask.flatten().tolist(), strict=True):
+        if kept:
+            total, n = total + math.exp(b - a) - 1 - (b - a), n + 1
+    return total / n
+
+
+def ratio_of(logprobs, ref):
+    return (ref - logprobs).exp()
+
+
+ANSWERS["finetuning.the_kl_leash.k3"] = {
+    RIGHT: [
+        by_token,
+        lambda logprobs, ref, mask: (ratio_of(logprobs, ref) - 1 - (ref - logprobs))[mask].mean(),
+        lambda logprobs, ref, mask: ((torch.expm1(ref - logprobs) + logprobs - ref) * mask).sum() / mask.sum(),
+        lambda logprobs, ref, mask: float((ratio_of(logprobs, ref) - 1 - ratio_of(logprobs, ref).log())[mask].mean()),
+    ],
+    WRONG: [
+        lambda logprobs, ref, mask: by_token(ref, logprobs, mask),
+        lambda logprobs, ref, mask: (logprobs - ref).masked_select(mask).mean(),
+        lambda logprobs, ref, mask: (ref - logprobs).masked_select(mask).mean(),
+        lambda logprobs, ref, mask: (0.5 * (ref - logprobs) ** 2).masked_select(mask).mean(),
+        lambda logprobs, ref, mask: ((ref - logprobs) ** 2).masked_select(mask).mean(),
+        lambda logprobs, ref, mask: (ratio_of(logprobs, ref) - (ref - logprobs))[mask].mean(),
+        lambda logprobs, ref, mask: by_token(logprobs, ref, torch.ones_like(mask)),
+        lambda logprobs, ref, mask: ((ratio_of(logprobs, ref) - 1 - (ref - logprobs)) * mask).mean(),
+        lambda logprobs, ref, mask: by_token(logprobs, ref, mask) * int(mask.sum()),
+        lambda logprobs, ref, mask: by_token(logprobs, ref, mask) * int(mask.sum()) / len(mask),
+        lambda logprobs, ref, mask: (ratio_of(logprobs, ref) - 1)[mask].mean(),
+        lambda logprobs, ref, mask: (ratio_of(logprobs, ref) - 1 + ref - logprobs)[mask].mean(),
+        lambda logprobs, ref, mask: by_token(logprobs, ref, ~mask) if not mask.all() else 0.0,
+        lambda logprobs, ref, mask: (ratio_of(logprobs, ref) - 1 - (ref - logprobs)).masked_fill(~mask, 0),
+        lambda logprobs, ref, mask: by_token(logprobs.exp(), ref.exp(), mask),
+        lambda logprobs, ref, mask: (logprobs.exp() * (logprobs - ref))[mask].mean(),
+        lambda logprobs, ref, mask: (logprobs - ref)[mask].abs().mean(),
+    ],
+}
+
+# tilted: ref, rewards, beta -> log-probabilities of the best policy
+
+
+def weighed(ref, rewards, beta):
+    weights = ref.exp() * ((rewards - rewards.max()) / beta).exp()
+    return (weights / weights.sum()).log()
+
+
+def scores(ref, rewards, beta):
+    return ref + rewards / beta
+
+
+ANSWERS["finetuning.the_kl_leash.tilted"] = {
+    RIGHT: [
+        lambda ref, rewards, beta: torch.log_softmax(scores(ref, rewards, beta), 0),
+        lambda ref, rewards, beta: scores(ref, rewards, beta) - torch.logsumexp(scores(ref, rewards, beta), 0),
+        lambda ref, rewards, beta: torch.log_softmax(scores(ref, rewards, beta), 0).tolist(),
+        lambda ref, rewards, beta: torch.log_softmax((beta * ref + rewards) / beta, 0).numpy(),
+    ],
+    WRONG: [
+        scores,
+        lambda ref, rewards, beta: torch.log_softmax(ref + beta * rewards, 0),
+        lambda ref, rewards, beta: torch.log_softmax(rewards / beta, 0),
+        lambda ref, rewards, beta: torch.softmax(scores(ref, rewards, beta), 0),
+        lambda ref, rewards, beta: torch.log_softmax(scores(ref, -rewards, beta), 0),
+        lambda ref, rewards, beta: torch.log_softmax(scores(ref, rewards, beta) / beta, 0),
+        lambda ref, rewards, beta: torch.log_softmax(ref + rewards, 0),
+        lambda ref, rewards, beta: torch.log_softmax(ref.exp() + rewards / beta, 0),
+        lambda ref, rewards, beta: torch.log_softmax(ref.exp() * (rewards / beta).exp(), 0),
+        lambda ref, rewards, beta: (
+            ref.exp() * (rewards / beta).exp() / (ref.exp() * (rewards / beta).exp()).sum()
+        ).log(),
+        lambda ref, rewards, beta: ref.log_softmax(0),
+        lambda ref, rewards, beta: ref + torch.log_softmax(rewards / beta, 0),
+        lambda ref, rewards, beta: scores(ref, rewards, beta) - scores(ref, rewards, beta).amax(),
+        lambda ref, rewards, beta: beta * torch.logsumexp(scores(ref, rewards, beta), 0),
+        lambda ref, rewards, beta: torch.log_softmax((ref + rewards) / beta, 0),
+        lambda ref, rewards, beta: torch.log_softmax(beta * ref + rewards, 0),
+        lambda ref, rewards, beta: torch.log_softmax(scores(ref, rewards - (ref.exp() * rewards).sum(), beta), 0) - 1,
+    ],
+}
+
+# controller: beta, kl, target, n, horizon -> the new price
+
+
+def clipped(x):
+    return float(torch.tensor(x, dtype=torch.float64).clamp(-0.2, 0.2))
+
+
+ANSWERS["finetuning.the_kl_leash.controller"] = {
+    RIGHT: [
+        lambda beta, kl, target, n, horizon: beta * (1 + clipped((kl - target) / target) * n / horizon),
+        lambda beta, kl, target, n, horizon: beta + beta * clipped(kl / target - 1) * (n / horizon),
+        lambda beta, kl, target, n, horizon: (horizon + n * clipped(kl / target - 1)) / horizon * beta,
+        lambda beta, kl, target, n, horizon: torch.tensor(
+            beta * (1 + clipped(kl / target - 1) * n / horizon), dtype=torch.float64
+        ),
+    ],
+    WRONG: [
+        lambda beta, kl, target, n, horizon: beta * (1 - clipped(kl / target - 1) * n / horizon),
+        lambda beta, kl, target, n, horizon: beta * (1 + (kl - target) / target * n / horizon),
+        lambda beta, kl, target, n, horizon: beta * (1 + clipped(kl - target) * n / horizon),
+        lambda beta, kl, target, n, horizon: beta * (1 + clipped(kl / target - 1)),
+        lambda beta, kl, target, n, horizon: beta * (1 + clipped(kl / target - 1) / horizon),
+        lambda beta, kl, target, n, horizon: beta + clipped(kl / target - 1) * n / horizon,
+        lambda beta, kl, target, n, horizon: (
+            beta * 1.5 if kl > 1.5 * target else beta / 1.5 if kl < target / 1.5 else beta
+        ),
+        lambda beta, kl, target, n, horizon: beta * (1 + min(kl / target - 1, 0.2) * n / horizon),
+        lambda beta, kl, target, n, horizon: beta * (1 + max(kl / target - 1, -0.2) * n / horizon),
+        lambda beta, kl, target, n, horizon: 1 + clipped(kl / target - 1) * n / horizon,
+        lambda beta, kl, target, n, horizon: beta * (1 + clipped(kl / target - 1) * horizon / n),
+        lambda beta, kl, target, n, horizon: beta * clipped(kl / target - 1) * n / horizon,
+        lambda beta, kl, target, n, horizon: beta * (1 + clipped(kl / target) * n / horizon),
+        lambda beta, kl, target, n, horizon: beta,
+        lambda beta, kl, target, n, horizon: beta * math.exp(clipped(kl / target - 1)),
+        lambda beta, kl, target, n, horizon: beta * (1 + clipped((kl - target) / kl if kl else -1.0) * n / horizon),
+        lambda beta, kl, target, n, horizon: beta * (1 + math.copysign(0.2, kl - target) * n / horizon),
     ],
 }

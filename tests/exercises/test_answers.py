@@ -4,7 +4,14 @@ import pytest
 
 from insideout.exercises import grade, grading
 from insideout.exercises.catalogue import all_exercises
-from tests.exercises import answers_part_1, answers_part_2a, answers_part_2b, answers_part_3, answers_part_3b, answers_part_3c
+from tests.exercises import (
+    answers_part_1,
+    answers_part_2a,
+    answers_part_2b,
+    answers_part_3,
+    answers_part_3b,
+    answers_part_3c,
+)
 
 ANSWERS = (
     answers_part_1.ANSWERS | answers_part_2a.ANSWERS | answers_part_2b.ANSWERS

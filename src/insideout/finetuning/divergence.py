@@ -10,8 +10,8 @@
 
 So a penalty within the reward takes k1 (its value is what counts), one within the loss k2. All three rows are facts of
 one step that draws from π itself, and are tested by enumerating the tokens. In nats; one number a token.
-Taught in book/3-fine-tuning-a-transformer/11_the_kl_leash.md. Source: Schulman 2020 (Approximating KL divergence); the gradients: Tang
-and Munos 2025 (On a few pitfalls in KL divergence gradient estimation for RL).
+Taught in book/3-fine-tuning-a-transformer/11_the_kl_leash.md. Source: Schulman 2020 (Approximating KL divergence); the
+gradients: Tang and Munos 2025 (On a few pitfalls in KL divergence gradient estimation for RL).
 """
 
 import torch

@@ -6,8 +6,9 @@
 
     e = clip((KL − target) / target, −0.2, 0.2)          β ← β (1 + e · n / horizon)
 
-The KL is that of the batch that was just trained on, as the policy drew it: in nats, of a whole answer if the target is.
-Taught in book/3-fine-tuning-a-transformer/11_the_kl_leash.md. Source: Ziegler et al. 2019, §2.2 (where n / horizon is K = 0.1).
+The KL is that of the batch that was just trained on, as the policy drew it, in nats: of whole answers if the target is.
+Taught in book/3-fine-tuning-a-transformer/11_the_kl_leash.md. Source: Ziegler et al. 2019, §2.2, where n / horizon is
+K = 0.1.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class FixedKL:
 
     def update(self, kl: float, n: int) -> None:
         """Nothing is changed."""
-        check_measured(kl, n, 1)
+        check_measured(kl, n)
 
 
 @dataclass
@@ -60,14 +61,17 @@ class AdaptiveKL:
 
         Raises BadInput for a KL that is not finite, and for more answers than the horizon has.
         """
-        check_measured(kl, n, self.horizon)
+        check_measured(kl, n)
+        if n > self.horizon:
+            raise BadInput(f"A batch of {n} answers is longer than the horizon, {self.horizon}: beta would jump.")
         error = min(max((kl - self.target) / self.target, -CLIP), CLIP)
         self.beta *= 1 + error * n / self.horizon
 
 
-def check_measured(kl: float, n: int, horizon: int) -> None:
+def check_measured(kl: float, n: int) -> None:
     """Raises BadInput for what no batch can have measured."""
     if not isfinite(kl):
-        raise BadInput(f"The KL is {kl}: a policy whose KL is not finite has left its reference, or broken; stop here.")
-    if whole("n", n, 1) > horizon > 1:
-        raise BadInput(f"A batch of {n} answers is longer than the horizon, {horizon}: beta would jump; give a longer one.")
+        raise BadInput(
+            f"The KL is {kl}: it is not finite, so that the policy has broken, or left its reference; stop here."
+        )
+    whole("n", n, 1)

@@ -11,9 +11,9 @@ r at a price β of KL is the tilted reference,
 
     π*(y) = π_ref(y) e^(r(y) / β) / Z        E[r] − β KL  =  β log Z
 
-Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md; used in parts 3 and 4, wherever an estimate is held against
-the truth. Sources: Rafailov et al. 2023, eq. 4 (the tilted
-reference); Beirami et al. 2024 (best of n, exactly). Shapes: A answers, S beginnings, T places, V tokens.
+Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md. Used wherever an estimate is held against the truth.
+Sources: Rafailov et al. 2023, eq. 4 (the tilted reference); Beirami et al. 2024 (best of n, exactly).
+Shapes: A answers, S beginnings, T places, V tokens.
 """
 
 import math

@@ -7,8 +7,11 @@
 
 The ball is in the hall. An answer is right if it says "the hall"; every "um" costs something, and so does being cut
 off at the longest without a stop. The reward model has learned that right answers say "hall", and counts it.
-Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md, and used by the chapters of part 3 that train no model. Shapes: A answers, S beginnings, V tokens.
+Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md. Used by the chapters that need no trained model.
+Shapes: A answers, S beginnings, V tokens.
 """
+
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -31,7 +34,7 @@ def said(answer: tuple[int, ...]) -> str:
 
 def gold(answer: tuple[int, ...]) -> float:
     """1 for "the hall", less 0.25 for every "um" and for an answer that was cut off."""
-    right = (THE, HALL) in zip(answer, answer[1:], strict=False)
+    right = (THE, HALL) in pairwise(answer)
     return right - UM_COSTS * answer.count(UM) - CUT_COSTS * (answer[-1] != STOP)
 
 

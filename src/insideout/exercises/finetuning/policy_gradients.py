@@ -112,7 +112,9 @@ leave_one_out.mistake(
     "The baseline is of all questions together: compare answers to one question.",
     lambda rewards: rewards - (rewards.sum() - rewards) / max(rewards.numel() - 1, 1),
 )
-leave_one_out.mistake("The sign is wrong: better than the others is positive.", lambda rewards: -others_subtracted(rewards))
+leave_one_out.mistake(
+    "The sign is wrong: better than the others is positive.", lambda rewards: -others_subtracted(rewards)
+)
 leave_one_out.mistake(
     "This is the baseline: subtract it from the rewards.", lambda rewards: rewards - others_subtracted(rewards)
 )
