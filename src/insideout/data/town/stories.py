@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from insideout.data.suite import Split
+from insideout.data.suite import SPLITS, Split
 from insideout.data.town.language import FIRST, RESTATED, WORDINGS, Voice, sentence
 from insideout.data.town.world import (
     EATEN,
@@ -42,7 +42,7 @@ LARGEST = 6
 
 def people_of(split: Split) -> list[str]:
     """Names that belong to a split."""
-    return SHE[split].split() + HE[split].split()
+    return SHE[split] + HE[split]
 
 
 def objects_of(split: Split) -> list[str]:
@@ -50,7 +50,6 @@ def objects_of(split: Split) -> list[str]:
     return OBJECTS[split].split()
 
 
-SPLITS: tuple[Split, ...] = ("train", "development", "test")
 EVERYBODY = [name for split in SPLITS for name in people_of(split)]
 EVERYTHING = [name for split in SPLITS for name in objects_of(split)]
 

@@ -17,26 +17,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from insideout.data.suite import Split
+from insideout.data.suite import SPLITS, Split
 
 __all__ = ["Event", "Impossible", "State"]
 
-SHE = {
-    "train": "Anna Clara Dora Ella Emma Fiona Greta Hanna Ida Julia Kate Laura Lena Maria Nina Nora Olga Paula Rita "
-    "Sara",
-    "development": "Eva Lucy Mona",
-    "test": "Alma Ines Tina Vera",
-}
-HE = {
-    "train": "Adam Ben Carl David Emil Felix Fred Hugo Ivan Jack John Leo Lukas Martin Max Nico Oscar Paul Peter Simon",
-    "development": "Anton Otto Tim",
-    "test": "Bruno Karl Sam Viktor",
-}
+KNOWN_SHE = "Anna Clara Dora Ella Emma Fiona Greta Hanna Ida Julia Kate Laura Lena Maria Nina Nora Olga Paula Rita Sara"
+KNOWN_HE = "Adam Ben Carl David Emil Felix Fred Hugo Ivan Jack John Leo Lukas Martin Max Nico Oscar Paul Peter Simon"
+BEGINNINGS = (
+    "Al An Be Da De Do Fa Fe Fi Ga Ha Jo Ka Ke Ki La Le Li Lo Lu Ma Me Mi Mo Na Ne Ni No Pa Po Ra Re Ri Ro Sa Se Si So "
+    "Ta Te Ti To Va Ve Vi Wa Wi Za"
+)
+SHE_ENDS, HE_ENDS = "na la ra ta mi sa lia nia ria da", "no lo ro to mon rik vin bert kus dan"
+"""Names are put together from these, hundreds of them: who meets so many learns to copy a name, and not to know it."""
 OBJECTS = {
-    "train": "bag ball basket bell blanket book bottle box brush bucket candle chair coat comb cup doll drum flag hat "
-    "kite knife ladder lamp letter mirror pen pillow plate ring rope scarf spoon",
-    "development": "broom clock violin",
-    "test": "camera key map umbrella",
+    "train": "bag ball basket bell belt blanket boat book boot bottle bowl box brush bucket candle cap carpet cart "
+    "chain chair chest coat comb cork crown cup cushion desk dish doll drum fan feather fiddle flag flute "
+    "fork frame glass glove guitar hammer hat helmet hook horn jacket jar jug kettle kite knife ladder lamp "
+    "lantern letter lid lock magnet marble mask mat medal mirror mug nail napkin needle nest net notebook "
+    "paddle painting pan parcel pen pencil penny pillow pin pipe pitcher plate pot pump purse puzzle racket "
+    "ribbon ring rod rope rug ruler sack saddle saw scarf shawl shield shirt shoe shovel sock sofa sponge "
+    "spoon stick stool string table tent ticket tool towel toy tray trunk tube vase wagon wallet wheel "
+    "whistle wire",
+    "development": "anchor broom clock compass curtain hose kennel locket pebble sandal violin",
+    "test": "axe barrel camera dagger globe key map pulley rattle sled trumpet umbrella",
 }
 PLACES = {
     "in": "attic barn cellar garden hall kitchen library office park shop tower yard",
@@ -47,27 +50,41 @@ KEPT = "buttons coins cards shells stamps stones"
 FEELINGS = "afraid angry bored calm cold happy hungry lonely proud sad thirsty tired"
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
-PRONOUN = {name: "she" for names in SHE.values() for name in names.split()}
-PRONOUN |= {name: "he" for names in HE.values() for name in names.split()}
+Pair = tuple[str, str]
+
+
+def split_of_hash(text: str) -> Split:
+    """Where something belongs, by a hash of it: one in ten is kept for development, one for the test."""
+    point = hashlib.sha256(text.encode()).digest()[0] / 256
+    return "test" if point < 0.1 else "development" if point < 0.2 else "train"
+
+
+def names(known: str, ends: str) -> dict[Split, list[str]]:
+    """The names of each split: those that are known, for training, and all that can be put together."""
+    made = [f"{first}{last}" for first in BEGINNINGS.split() for last in ends.split()]
+    made = [each for each in made if each not in known.split()]
+    found = {split: [each for each in made if split_of_hash(each) == split] for split in SPLITS}
+    return found | {"train": known.split() + found["train"]}
+
+
+SHE, HE = names(KNOWN_SHE, SHE_ENDS), names(KNOWN_HE, HE_ENDS)
+PRONOUN = {name: "she" for some in SHE.values() for name in some}
+PRONOUN |= {name: "he" for some in HE.values() for name in some}
 PREPOSITION = {place: word for word, places in PLACES.items() for place in places.split()}
 GOODS = dict.fromkeys(EATEN.split(), "ate") | dict.fromkeys(KEPT.split(), "lost")
 """Things that are counted, in the plural, and how one has fewer of them."""
 HELD: dict[str, Split] = {}
 """The words that are held out, each with its split."""
-for _words in (SHE, HE, OBJECTS):
-    HELD |= dict.fromkeys(_words["development"].split(), "development")
-    HELD |= dict.fromkeys(_words["test"].split(), "test")
+for _split in SPLITS[1:]:
+    HELD |= dict.fromkeys([*SHE[_split], *HE[_split], *OBJECTS[_split].split()], _split)
 ALL_OBJECTS = frozenset(word for words in OBJECTS.values() for word in words.split())
 ALL_FEELINGS = frozenset(FEELINGS.split())
-
-Pair = tuple[str, str]
 
 
 @cache
 def split_of_pair(pair: Pair) -> Split:
-    """Where a pair belongs: one in ten is kept for development, one for the test, by a hash of its words."""
-    point = hashlib.sha256(" ".join(pair).encode()).digest()[0] / 256
-    return "test" if point < 0.1 else "development" if point < 0.2 else "train"
+    """Where a pair belongs, by a hash of its words."""
+    return split_of_hash(" ".join(pair))
 
 
 def split_of(words: Iterable[str], pairs: Iterable[Pair]) -> Split:
