@@ -65,6 +65,9 @@ PADDING = re.compile(
 )
 """What says nothing: neither right nor wrong, only longer."""
 
+STATES = ("is", "lies", "has", "free", "counts", "feels")
+"""What is claimed of a state; the others happen."""
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -153,8 +156,7 @@ def claims_of(told: str, asked: Event, heard: Heard) -> list[Event] | None:
     """What a sentence claims, if only in a word or two: `in the garden`, `Anna`, `three`. None: not understood."""
     claims = read(told, heard)
     if claims is not None:
-        states = ("is", "lies", "has", "free", "counts", "feels")
-        return claims if all(claim.what in states for claim in claims) else None
+        return claims if all(claim.what in STATES for claim in claims) else None
     words = bare(told).split()
     last = words[-1].lower() if words else ""
     if asked.what in ("is", "lies") and last in PREPOSITION:
@@ -213,7 +215,7 @@ def judge_story(truth: Truth, told: Sequence[str]) -> dict[str, Part]:
         understood += 1
         try:
             for event in events:
-                if restates(each) and state.says(event) is None:
+                if restates(each) and event.what in STATES and state.says(event) is None:
                     raise Impossible(event)
                 state.apply(event)
         except Impossible:
