@@ -20,9 +20,10 @@ from insideout.finetuning.experience import (
     logprobs_of,
     scored_by,
 )
+from insideout.finetuning.kl_controller import AdaptiveKL, FixedKL
 from insideout.finetuning.lora import LoRAConfig, add_adapter
 from insideout.finetuning.policy_config import CriticConfig, PolicyConfig
-from insideout.finetuning.policy_training import Fixed, Rounds, objective, policy_loss
+from insideout.finetuning.policy_training import Rounds, objective, policy_loss
 from insideout.finetuning.reward_model import RewardModel
 from insideout.finetuning.toy import Toy
 from insideout.training import checkpoint
@@ -344,6 +345,16 @@ def test_paying_for_kl_keeps_the_policy_near(tmp_path):
         assert found[kl, 2.0] < 0.5 * found["reward", 0.0], found
 
 
+def test_the_price_of_kl_is_steered_towards_a_target(tmp_path):
+    """It rises while the policy is further away than wanted, and the policy stays nearer than without."""
+    config = settings(beta=0.1)
+    free = sum(r["kl"] for r in trained(tmp_path / "a", settings())[2][-4:]) / 4
+    steered = rounds(config, controller=AdaptiveKL(0.1, 0.2, 32))
+    _, source, records = trained(tmp_path / "b", config, learner_and_source=steered)
+    assert records[-1]["beta"] > 0.1 and source.controller.beta > 0.1
+    assert sum(r["kl"] for r in records[-4:]) / 4 < free
+
+
 # A stopped run
 
 
@@ -357,7 +368,7 @@ def test_killed_anywhere_and_resumed_bit_for_bit(tmp_path, kind, die_at):
         if isinstance(event, Step) and event.step == die_at:
             raise Killed
 
-    class Halving(Fixed):
+    class Halving(FixedKL):
         def update(self, kl, n):
             self.beta /= 2
 
@@ -420,6 +431,8 @@ def test_a_reward_that_is_alike_for_all_is_no_false_alarm(tmp_path):
         ({"ratio_clip": 1.0}, "ratio_clip is 1"),
         ({"beta": -0.1}, "beta is -0.1"),
         ({"prompts": 0}, "prompts is 0"),
+        ({"target_kl": 2.0}, "target_kl is set and beta is 0"),
+        ({"target_kl": 2.0, "beta": 0.1, "kl_horizon": 10}, "less than the 16 answers of a round"),
         ({"ratio": "answer"}, "would count once for each of its tokens"),
         ({"penalty": math.inf}, "penalty"),
     ],

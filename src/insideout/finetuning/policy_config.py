@@ -39,7 +39,11 @@ class PolicyConfig:
     kl: Literal["reward", "k2", "k3"] = "reward"
     """Where the distance from the reference is paid: in the reward (k1), or in the loss, by k2 or k3."""
     beta: float = 0.05
-    """The price of a nat of KL."""
+    """The price of a nat of KL; with a target_kl, at the beginning."""
+    target_kl: float = 0.0
+    """Nats an answer that beta is steered towards. 0: beta stays."""
+    kl_horizon: int = 2000
+    """Answers over which beta is steered: the fewer, the faster."""
     entropy_bonus: float = 0.0
     """What a nat of entropy of a token is worth."""
     truncated: Literal["penalise", "leave_out", "score"] = "penalise"
@@ -49,16 +53,23 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("prompts", "samples", "epochs", "max_new_tokens"):
+        for name in ("prompts", "samples", "epochs", "max_new_tokens", "kl_horizon"):
             self._require(name, 1 <= getattr(self, name) <= 10**6, "at least 1, and at most a million")
         self._require("temperature", self.temperature > 0, "above 0: the likeliest answer alone teaches nothing")
         self._require("ratio_clip", 0 < self.ratio_clip < 1, "above 0 and below 1")
         self._require("ratio_clip_high", self.ratio_clip_high > 0, "above 0")
-        for name in ("beta", "entropy_bonus", "penalty"):
+        for name in ("beta", "target_kl", "entropy_bonus", "penalty"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         if self.advantage != "gae":
             words = f"at least 2, since {self.advantage} compares answers to one prompt"
             self._require("samples", self.samples >= 2, words)
+        if self.target_kl and not self.beta:
+            raise BadInput("target_kl is set and beta is 0: steering multiplies beta, so give one to begin with.")
+        if self.target_kl and self.kl_horizon < self.prompts * self.samples:
+            raise BadInput(
+                f"kl_horizon is {self.kl_horizon}, less than the {self.prompts * self.samples} answers of a round: beta "
+                "would jump. Make it larger."
+            )
         if self.ratio != "token" and self.aggregation != "answer_mean":
             raise BadInput(
                 f"ratio is {self.ratio} and aggregation {self.aggregation}: an answer's one ratio would count once for "

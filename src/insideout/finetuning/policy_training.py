@@ -24,7 +24,6 @@ Shapes: N answers, T positions, P prompts, G answers to each, M tokens learned.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -45,6 +44,7 @@ from insideout.finetuning.advantages import (
 from insideout.finetuning.chat import check_room
 from insideout.finetuning.critic import Learner
 from insideout.finetuning.experience import Experience, Reference, Reward, batch_of, checked_scores, parts, totals
+from insideout.finetuning.kl_controller import FixedKL
 from insideout.finetuning.policy_config import CriticConfig, PolicyConfig, updates_of
 from insideout.training import distributed
 from insideout.training.invariants import every_group_changes
@@ -75,16 +75,6 @@ class Controller(Protocol):
     def update(self, kl: float, n: int) -> None:
         """Hear the mean KL of n answers, in nats an answer."""
         ...
-
-
-@dataclass
-class Fixed:
-    """A price that stays."""
-
-    beta: float
-
-    def update(self, kl: float, n: int) -> None:
-        """Hear it, and do nothing."""
 
 
 METRICS = (
@@ -283,7 +273,7 @@ class Rounds:
         self.questions, self.reward, self.gold, self.reference = questions, reward, gold, reference
         self.writer, self.pad_id = writer, pad_id
         self.stops = stop_ids(writer.stop, learner.policy.config.vocab_size)
-        self.controller: Controller = controller or Fixed(config.beta)
+        self.controller: Controller = controller or FixedKL(config.beta)
         self.n_rows, self.accumulation, self.seed = n_rows, accumulation, seed
         self.updates = updates_of(config, n_rows, accumulation)
         self.round, self.experience = -1, None

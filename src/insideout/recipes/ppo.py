@@ -47,7 +47,7 @@ SETTINGS: dict[Scale, PPOConfig] = {
         ),
     ),
     "gpu": PPOConfig(
-        questions=300, policy=PolicyConfig(prompts=512, samples=2, epochs=2, advantage="gae"),
+        questions=300, policy=PolicyConfig(prompts=512, samples=2, epochs=2, advantage="gae", kl_horizon=20_000),
         train=TrainConfig(
             steps=800, batch_size=256, lr=3e-5, min_lr=5e-6, warmup_steps=20, weight_decay=0.0, precision="float32",
             eval_every=100, checkpoint_every=200,

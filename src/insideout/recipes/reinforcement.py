@@ -130,7 +130,8 @@ def make(config: Reinforcement, inputs: Inputs, job: Job) -> None:
         reward=reward_of(config, inputs, start.tokenizer, device),
         reference=frozen_copy(policy, config.policy.temperature),
         gold=gold_reward() if config.data == TOWN else None, n_rows=config.train.batch_size,
-        accumulation=config.train.accumulation, critic=critic, seed=config.train.seed,
+        accumulation=config.train.accumulation, critic=critic, controller=controller_of(config),
+        seed=config.train.seed,
     )  # fmt: skip
     source.prompts_of(source.asked(0))  # before anything is written
 
@@ -143,6 +144,16 @@ def make(config: Reinforcement, inputs: Inputs, job: Job) -> None:
     fit(
         job, learner, start.tokenizer, aim, source, config.train, measure, device, facts={"template": start.template}
     )  # fmt: skip
+
+
+def controller_of(config: Reinforcement) -> Any:
+    """What the price of KL does from round to round."""
+    from insideout.finetuning.kl_controller import AdaptiveKL, FixedKL
+
+    policy = config.policy
+    if not policy.target_kl:
+        return FixedKL(policy.beta)
+    return AdaptiveKL(policy.beta, policy.target_kl, policy.kl_horizon)
 
 
 def questions_of(config: Reinforcement) -> "Callable[[int], Sequence[Question]]":

@@ -45,7 +45,7 @@ SETTINGS: dict[Scale, RLOOConfig] = {
         ),
     ),
     "gpu": RLOOConfig(
-        questions=300, policy=PolicyConfig(prompts=128, samples=8, **METHOD),  # type: ignore[arg-type]
+        questions=300, policy=PolicyConfig(prompts=128, samples=8, kl_horizon=20_000, **METHOD),  # type: ignore[arg-type]
         train=TrainConfig(
             steps=400, batch_size=512, lr=3e-5, min_lr=5e-6, warmup_steps=10, weight_decay=0.0, precision="float32",
             eval_every=50, checkpoint_every=100,
