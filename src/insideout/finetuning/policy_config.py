@@ -67,8 +67,8 @@ class PolicyConfig:
             raise BadInput("target_kl is set and beta is 0: steering multiplies beta, so give one to begin with.")
         if self.target_kl and self.kl_horizon < self.prompts * self.samples:
             raise BadInput(
-                f"kl_horizon is {self.kl_horizon}, less than the {self.prompts * self.samples} answers of a round: make "
-                "it larger, or beta would jump."
+                f"kl_horizon is {self.kl_horizon}, less than the {self.prompts * self.samples} answers of a round: "
+                "make it larger, or beta would jump."
             )
         if self.ratio != "token" and self.aggregation != "answer_mean":
             raise BadInput(
