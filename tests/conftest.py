@@ -18,9 +18,9 @@ for asked in ("SIGINT", "SIGHUP"):  # a shell's background jobs ignore these, an
         signal.signal(number, signal.default_int_handler if asked == "SIGINT" else signal.SIG_DFL)
 install_import_hook(
     [
-        "insideout.finetuning", "insideout.images", "insideout.transformer", "insideout.training",
-        "insideout.exercises.transformer", "insideout.data.batch", "insideout.data.suite", "insideout.data.fetch",
-        "insideout.data.text", "insideout.data.pictures",
+        "insideout.finetuning", "insideout.images", "insideout.reasoning", "insideout.transformer",
+        "insideout.training", "insideout.exercises.transformer", "insideout.data.batch", "insideout.data.suite",
+        "insideout.data.fetch", "insideout.data.text", "insideout.data.pictures",
     ],
     "beartype.beartype",
 )  # fmt: skip
