@@ -1,4 +1,4 @@
-"""Advantages of groups and aggregations: by hand, over every pattern of right and wrong, against trl's formulas."""
+"""Advantages of groups, by hand over every pattern of right and wrong; the losses made of them against trl's formulas."""
 
 import itertools
 
@@ -7,42 +7,45 @@ import pytest
 import torch
 
 from insideout.errors import BadInput
-from insideout.finetuning.advantages import leave_one_out
+from insideout.finetuning.advantages import group_mean, group_std, leave_one_out
 from insideout.finetuning.policy import ppo
-from insideout.reasoning.group_advantages import aggregated, group_advantages, mixed, overlong
+from insideout.finetuning.policy_config import PolicyConfig
+from insideout.finetuning.policy_training import weights_of
+from insideout.reasoning.group_advantages import mixed, overlong, scaled
 
 
 @pytest.mark.parametrize("n", range(2, 9))
 def test_every_pattern_of_right_and_wrong(n):
     rewards = torch.tensor(list(itertools.product([0.0, 1.0], repeat=n)))
-    found = {scale: group_advantages(rewards, scale=scale).numpy() for scale in ("none", "group", "batch")}
-    for i, row in enumerate(rewards.numpy()):
-        centred = row - row.mean()
-        np.testing.assert_allclose(found["none"][i], centred, atol=1e-6)
-        alike = row.min() == row.max()
-        expected = 0 * row if alike else centred / (row.std(ddof=1) + 1e-4)
-        np.testing.assert_allclose(found["group"][i], expected, atol=1e-5)
-        np.testing.assert_allclose(found["batch"][i], centred / (rewards.numpy().std(ddof=1) + 1e-4), atol=1e-5)
-        assert bool(mixed(rewards)[i]) is not alike
-        assert (found["group"][i] == 0).all() == alike
-    assert abs(found["group"]).max() < np.sqrt(n), "no advantage of a million, whatever the group"
+    by_group, by_batch = scaled(rewards).numpy(), scaled(rewards, "batch").numpy()
+    plain, divided = group_mean(rewards).numpy(), group_std(rewards).numpy()
+    rows = rewards.numpy()
+    centred = rows - rows.mean(-1, keepdims=True)
+    alike = rows.min(-1) == rows.max(-1)
+    np.testing.assert_allclose(plain, centred, atol=1e-6)
+    np.testing.assert_allclose(by_batch, centred / (rows.std(ddof=1) + 1e-4), atol=1e-5)
+    np.testing.assert_allclose(by_group, centred / (rows.std(-1, ddof=1, keepdims=True) + 1e-4), atol=1e-5)
+    np.testing.assert_allclose(divided, centred / (rows.std(-1, keepdims=True) + alike[:, None]), atol=1e-5)
+    assert (mixed(rewards).numpy() == ~alike).all()
+    for found in (by_group, divided):
+        assert ((found == 0).all(-1) == alike).all()
+        assert abs(found).max() < np.sqrt(n), "no advantage of a million, whatever the group"
 
 
-def test_means_are_zero_and_leaving_one_out_is_the_same_up_to_a_factor():
+def test_the_conventions_differ_by_known_factors():
     rewards = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(group_advantages(rewards).sum(-1), torch.zeros(5), atol=1e-5)
-    assert torch.allclose(leave_one_out(rewards), group_advantages(rewards) * 7 / 6, atol=1e-6)
+    assert torch.allclose(leave_one_out(rewards), group_mean(rewards) * 7 / 6, atol=1e-6)
+    assert torch.allclose(scaled(rewards, epsilon=0.0), group_std(rewards) * (6 / 7) ** 0.5, atol=1e-5)
 
 
 def test_a_group_of_one_reward_is_exactly_zero_though_rounding_is_not():
     rewards = torch.full((3, 7), 0.1)
-    assert (rewards - rewards.mean(-1, keepdim=True)).abs().max() > 0, "else this tests nothing"
-    for scale in ("none", "group", "batch"):
-        assert (group_advantages(rewards, scale=scale, epsilon=0.0) == 0).all()
+    assert group_mean(rewards).abs().max() > 0, "else this tests nothing"
+    assert (scaled(rewards, epsilon=0.0) == 0).all() and (scaled(rewards, "batch", epsilon=0.0) == 0).all()
     assert not mixed(rewards).any()
 
 
-def trl(losses, mask, loss_type, max_completion_length=None):
+def trl(losses, mask, loss_type, max_completion_length):
     """The formulas of trl's GRPOTrainer."""
     weights = mask.float()
     if loss_type == "grpo":
@@ -52,63 +55,26 @@ def trl(losses, mask, loss_type, max_completion_length=None):
     return (losses * weights).sum() / weights.sum().clamp(min=1.0)  # bnpo; dapo over one whole batch
 
 
-def drawn(seed=0):
-    generator = torch.Generator().manual_seed(seed)
+@pytest.mark.parametrize(
+    ("aggregation", "loss_type"), [("answer_mean", "grpo"), ("token_mean", "bnpo"), ("constant", "dr_grpo")]
+)
+def test_loss_and_gradient_are_trls(aggregation, loss_type):
+    generator = torch.Generator().manual_seed(0)
     lengths = torch.tensor([1, 9, 4, 12, 2, 7])
     mask = torch.arange(12)[None] < lengths[:, None]
     old, new = (-torch.rand(6, 12, generator=generator) for _ in range(2))
-    advantages = group_advantages(torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]]), scale="group").flatten()
-    return new.requires_grad_(), old, advantages[:, None].expand(6, 12), mask
-
-
-@pytest.mark.parametrize(
-    ("how", "loss_type", "length"), [("sequence", "grpo", None), ("token", "bnpo", None), ("constant", "dr_grpo", 16)]
-)
-def test_loss_and_gradient_are_trls(how, loss_type, length):
-    logprobs, old, advantages, mask = drawn()
-    losses = ppo(logprobs, old, advantages, clip=0.2, clip_high=0.28)
-    total, count = aggregated(losses, mask, how, length=length)
-    [ours] = torch.autograd.grad(total / count, logprobs, retain_graph=True)
-    ratio = (logprobs - old).exp()
-    theirs = -torch.min(ratio * advantages, ratio.clamp(0.8, 1.28) * advantages)
-    expected = trl(theirs, mask, loss_type, length)
-    [gradient] = torch.autograd.grad(expected, logprobs)
-    assert torch.allclose(total / count, expected, atol=1e-6) and torch.allclose(ours, gradient, atol=1e-7)
+    new.requires_grad_()
+    advantages = scaled(torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])).flatten()[:, None].expand(6, 12)
+    rows = mask.nonzero()[:, 0]  # of each token that was drawn
+    losses = ppo(new[mask], old[mask], advantages[mask], clip=0.2, clip_high=0.28)
+    weights, count = weights_of(rows, 6, PolicyConfig(aggregation=aggregation, max_new_tokens=16))
+    ours = (weights * losses).sum() / count
+    [our_gradient] = torch.autograd.grad(ours, new, retain_graph=True)
+    ratio = (new - old).exp()
+    theirs = trl(-torch.min(ratio * advantages, ratio.clamp(0.8, 1.28) * advantages), mask, loss_type, 16)
+    [gradient] = torch.autograd.grad(theirs, new)
+    assert torch.allclose(ours, theirs, atol=1e-6) and torch.allclose(our_gradient, gradient, atol=1e-7)
     assert gradient.abs().sum() > 0
-
-
-@pytest.mark.parametrize(("how", "length"), [("sequence", None), ("token", None), ("constant", 16)])
-def test_however_a_batch_is_cut_the_loss_is_the_same(how, length):
-    losses, mask = torch.randn(6, 12, generator=torch.Generator().manual_seed(1)), drawn()[-1]
-    total, count = aggregated(losses, mask, how, length=length)
-    for cuts in ([1, 5], [2, 2, 2], [3, 1, 2]):
-        parts = [
-            aggregated(*part, how, length=length) for part in zip(losses.split(cuts), mask.split(cuts), strict=True)
-        ]
-        assert sum(n for _, n in parts) == count
-        assert torch.allclose(sum(value for value, _ in parts), total, atol=1e-5)
-
-
-def test_what_a_token_weighs_is_what_the_aggregations_differ_in():
-    mask = torch.tensor([[True] * 8, [True] * 2 + [False] * 6])
-    weights = {}
-    for how, length in (("sequence", None), ("token", None), ("constant", 8)):
-        losses = torch.zeros(2, 8, requires_grad=True)
-        total, count = aggregated(losses, mask, how, length=length)
-        weights[how] = torch.autograd.grad(total / count, losses)[0]
-        assert (weights[how][~mask] == 0).all()
-    assert weights["sequence"][0, 0].item() == pytest.approx(1 / 16)
-    assert weights["sequence"][1, 0].item() == pytest.approx(1 / 4)
-    assert (weights["token"][mask] == 0.1).all() and (weights["constant"][mask] == 1 / 16).all()
-
-
-def test_an_answer_that_is_masked_as_a_whole():
-    losses, mask = torch.ones(3, 4), torch.tensor([[True] * 4, [False] * 4, [True] * 2 + [False] * 2])
-    assert aggregated(losses, mask, "sequence")[1] == 2
-    assert aggregated(losses, mask, "token")[1] == 6
-    assert aggregated(losses, mask, "constant", length=4)[1] == 3
-    losses[1] = torch.nan  # what is masked is not read
-    assert float(aggregated(losses, mask, "sequence")[0]) == 2
 
 
 def test_overlong_by_hand():
@@ -124,14 +90,9 @@ def test_overlong_by_hand():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: group_advantages(torch.ones(3, 1)), "draw at least 2"),
-        (lambda: mixed(torch.ones(3, 1)), "draw at least 2"),
-        (lambda: group_advantages(torch.tensor([[1.0, torch.nan]])), "not a finite number"),
-        (lambda: group_advantages(torch.ones(2, 2), epsilon=-1.0), "at least 0"),
-        (lambda: aggregated(torch.ones(2, 3), torch.zeros(2, 3, dtype=torch.bool), "token"), "nothing to learn"),
-        (lambda: aggregated(torch.ones(2, 3), torch.ones(2, 3, dtype=torch.bool), "constant"), "needs the length"),
-        (lambda: aggregated(torch.ones(2, 3), torch.ones(2, 3, dtype=torch.bool), "token", length=3), "no other one"),
-        (lambda: aggregated(torch.ones(2, 3), torch.ones(2, 3, dtype=torch.bool), "constant", length=2), "at least 3"),
+        (lambda: scaled(torch.ones(3, 1)), "draw at least 2"), (lambda: mixed(torch.ones(3, 1)), "draw at least 2"),
+        (lambda: scaled(torch.tensor([[1.0, torch.nan]])), "not a finite number"),
+        (lambda: scaled(torch.ones(2, 2), epsilon=-1.0), "at least 0"),
         (lambda: overlong(torch.tensor([3]), max_length=4, margin=5), "at most 4"),
         (lambda: overlong(torch.tensor([3]), max_length=4, margin=2, penalty=0.0), "above 0"),
     ],
