@@ -1,4 +1,4 @@
-"""Advantages of groups, by hand over every pattern of right and wrong; the losses made of them against trl's formulas."""
+"""Advantages of groups, over every pattern of right and wrong; the losses made of them against trl's formulas."""
 
 import itertools
 
