@@ -102,7 +102,9 @@ def pair_documents(chat: Chat, pairs: Sequence[Pair], context_length: int, where
 
 def answer_logprobs(model: nn.Module, batch: Batch) -> Float[Tensor, " D"]:
     """log π(y|x) of each document, in nats: the sum over the tokens that are learned, the stop among them."""
-    return batch.sums(token_logprobs(model(batch.ids, **batch.reading), batch.targets))
+    logits, learned = model(batch.ids, **batch.reading), batch.mask
+    [said] = token_logprobs(logits[learned][None], batch.targets[learned][None])  # the answers' tokens alone
+    return batch.sums(said.new_zeros(batch.ids.shape).masked_scatter(learned, said))
 
 
 @torch.no_grad()
