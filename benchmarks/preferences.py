@@ -180,7 +180,7 @@ def compare(n: int) -> tuple[dict[str, dict[str, float]], dict[str, Callable[[],
 
     def ours_step() -> None:
         policy.zero_grad()
-        objective.loss(policy, PairBatch(batch, said))[0].backward()  # type: ignore[no-untyped-call]
+        objective.loss(policy, PairBatch(batch, said))[0].backward()
 
     def their_step() -> None:
         dpo.model.zero_grad()
