@@ -94,7 +94,7 @@ class CriticConfig:
     value_clip: float = 0.0
     """How far a value may move from the old one before its loss no longer falls. 0: no clipping."""
     whiten: bool = True
-    """Give the advantages of a round the mean 0 and the deviation 1."""
+    """Give the advantages of a round (on each device) the mean 0 and the deviation 1."""
 
     def __post_init__(self) -> None:
         check_types(self)
