@@ -149,9 +149,17 @@ def installed(package: str) -> str:
 
 
 def stages(code: str) -> list[str]:
-    """The stages whose results the code asks for: those that it names."""
-    constants = (node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant))
-    return sorted({value for value in constants if isinstance(value, str) and value in STAGES})
+    """The stages whose results the code asks for: by `recipe("name")`, or all it names where it asks by a variable."""
+    nodes = list(ast.walk(ast.parse(code)))
+    asked = [node.args[0] for node in nodes if isinstance(node, ast.Call) and node.args and called(node) == "recipe"]
+    by_name = all(isinstance(each, ast.Constant) for each in asked)
+    found = (each.value for each in (asked if by_name else nodes) if isinstance(each, ast.Constant))
+    return sorted({value for value in found if isinstance(value, str) and value in STAGES})
+
+
+def called(node: ast.Call) -> str:
+    """The name of what is called, without what it belongs to."""
+    return getattr(node.func, "id", getattr(node.func, "attr", ""))
 
 
 def reached(code: str) -> str:
