@@ -38,6 +38,11 @@ def assistant(home):
     return made("sft")
 
 
+def texts(batch, tokenizer):
+    """What a batch's documents say."""
+    return [tokenizer.decode(batch.ids[batch.segments == number]) for number in range(len(batch.rows))]
+
+
 def test_the_base_model_learns(home):
     result = made("base")
     losses = [record["validation_loss"] for record in result.metrics() if "validation_loss" in record]
@@ -59,9 +64,9 @@ def test_only_the_answers_tokens_and_the_stop_are_learned():
     tokenizer = with_chat_tokens(base.town_tokenizer(400, 100))
     config = change(sft.SETTINGS["tiny"], {"batch_size": 3})
     of, _, _ = sft.conversations(config, ChatFormat(tokenizer))
-    demonstrations = Town().demonstrations("train", 1_000_003 + 7)
-    for document, talk in zip(of(7), demonstrations, strict=False):
-        learned = [id for segment in document if segment.learn for id in segment.ids]
+    batch, demonstrations = of(7), Town().demonstrations("train", 1_000_003 + 7)
+    for number, talk in zip(range(3), demonstrations, strict=False):
+        learned = batch.targets[(batch.segments == number) & batch.mask].tolist()
         said = [turn.content for turn in talk if turn.role == "assistant"]
         assert tokenizer.decode(learned) == "".join(f"{each}<|end|>" for each in said)
 
@@ -69,7 +74,7 @@ def test_only_the_answers_tokens_and_the_stop_are_learned():
 def test_each_place_has_conversations_of_its_own_and_always_the_same():
     tokenizer = with_chat_tokens(base.town_tokenizer(400, 100))
     of, _, _ = sft.conversations(sft.SETTINGS["tiny"], ChatFormat(tokenizer))
-    assert of(3) == of(3) != of(4)
+    assert texts(of(3), tokenizer) == texts(of(3), tokenizer) != texts(of(4), tokenizer)
 
 
 def test_a_file_is_gone_through_evenly_and_its_tenth_is_held_out(tmp_path):
@@ -77,11 +82,15 @@ def test_a_file_is_gone_through_evenly_and_its_tenth_is_held_out(tmp_path):
     lines = [{"instruction": f"Say {n}", "output": f"Number {n}."} for n in range(20)]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     tokenizer = with_chat_tokens(base.town_tokenizer(400, 100))
-    config = change(sft.SETTINGS["tiny"], {"data": str(file), "batch_size": 6})
+    config = change(sft.SETTINGS["tiny"], {"data": str(file), "batch_size": 6, "row_length": 64})
     of, held_out, prompt = sft.conversations(config, ChatFormat(tokenizer))
-    seen = Counter(str(document) for place in range(9) for document in of(place))  # 54 = 3 times 18
-    assert len(held_out) == 2 and len(seen) == 18 and set(seen.values()) == {3}
-    assert not {str(document) for document in held_out} & set(seen)
+    again, _, _ = sft.conversations(config, ChatFormat(tokenizer))
+    assert torch.equal(again(5).ids, of(5).ids), "a run that was stopped goes on with the same batches"
+    seen = Counter()
+    for place in range(30):
+        seen.update(texts(of(place), tokenizer))
+    assert len(held_out) == 2 and len(seen) == 18 and max(seen.values()) - min(seen.values()) <= 1 < min(seen.values())
+    assert not {tokenizer.decode([id for part in each for id in part.ids]) for each in held_out} & set(seen)
     assert prompt[-1].content.startswith("Say ")
 
 

@@ -3,6 +3,7 @@
     document = [Segment(prompt, learn=False), Segment(answer, learn=True)]
     padded(documents, pad_id)                    a document a row
     packed(documents, pad_id, row_length)        several a row, that neither see each other nor share positions
+    laid_out(rows, documents, pad_id)            each where one wants it
 
 A document is built from segments, and each says whether it is learned. So nothing is ever searched for among token ids,
 where a marker may look different beside other text, and padding may look like a stop (the mask that is all zero, or
@@ -24,6 +25,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from insideout.data.packing import best_fit
 from insideout.errors import BadInput
 
 IGNORE = -100
@@ -161,19 +163,10 @@ def packed(
     read_only: bool = False,
     finished: Sequence[bool] | None = None,
 ) -> Batch:
-    """Several documents a row, each in the first row that has room for it. Raises BadInput as `padded` does."""
-    rows: list[list[int]] = []
-    room: list[int] = []
+    """Several documents a row, in as few rows as `best_fit` finds. Raises BadInput as `padded` does."""
     if not is_whole(row_length) or not 0 < row_length < MOST:
         raise BadInput(f"row_length is {row_length!r}; it must be a number of tokens.")
-    for number, document in enumerate(documents):
-        length = sum(len(segment.ids) for segment in document)
-        row = next((row for row, left in enumerate(room) if left >= length), len(rows))
-        if row == len(rows):
-            rows.append([])
-            room.append(row_length)
-        rows[row].append(number)
-        room[row] -= length
+    rows = best_fit([length_of(document) for document in documents], row_length)
     return laid_out(rows, documents, pad_id, row_length, "right", read_only, finished)
 
 
@@ -234,6 +227,11 @@ def laid_out(
         finished=None if finished is None else torch.tensor([bool(each) for each in finished]),
         plain=len(rows) == len(documents) and int(place[:, 1].max()) == 0,
     )  # fmt: skip
+
+
+def length_of(document: Document) -> int:
+    """How many tokens a document has."""
+    return sum(len(segment.ids) for segment in document)
 
 
 def token_id(value: Any) -> int:

@@ -27,7 +27,7 @@ from insideout.training.metrics import Metric, together
 if TYPE_CHECKING:
     from torch import nn
 
-    from insideout.data.batch import Document
+    from insideout.data.batch import Batch, Document
     from insideout.data.suite import Message
     from insideout.finetuning.chat import ChatFormat, ChatWriter
 
@@ -55,7 +55,7 @@ class SFTConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes an accelerator when there is one."""
     train: TrainConfig = field(default_factory=TrainConfig)
-    """How it is trained; batch_size counts conversations."""
+    """How it is trained; batch_size counts conversations: of a fixed set, as many rows as hold so many on average."""
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -144,8 +144,7 @@ def make(config: SFTConfig, inputs: Inputs, job: Job) -> None:
 
     def batch_at(step: int, micro_step: int) -> Any:
         place = (step * config.train.accumulation + micro_step) * distributed.data_ranks(config.train.parallel)
-        documents = batch_of(place + distributed.data_rank(config.train.parallel))
-        return packed(documents, chat.pad_id, length)
+        return batch_of(place + distributed.data_rank(config.train.parallel))
 
     def validate(model: "nn.Module") -> dict[str, float]:
         nonlocal latest
@@ -179,13 +178,14 @@ def make(config: SFTConfig, inputs: Inputs, job: Job) -> None:
 
 def conversations(
     config: SFTConfig, chat: "ChatFormat"
-) -> "tuple[Callable[[int], list[Document]], list[Document], Sequence[Message]]":
-    """(what is learned from at the n-th place, held-out conversations, a held-out prompt), documents all checked.
+) -> "tuple[Callable[[int], Batch], list[Document], Sequence[Message]]":
+    """(the batch that is learned from at the n-th place, held-out conversations, a held-out prompt), all checked.
 
     Raises BadInput for a conversation that is longer than a row, with its line where it is from a file.
     """
     import random
 
+    from insideout.data.batch import length_of, packed
     from insideout.data.conversations import read_conversations
     from insideout.data.town.instructions import Town
     from insideout.finetuning.messages import check_messages
@@ -200,9 +200,9 @@ def conversations(
         held_out, prompt = documents(talks), talks[0][:-1]
         if not config.n_examples:
 
-            def anew(place: int) -> "list[Document]":
+            def anew(place: int) -> "Batch":
                 stream = Town().demonstrations("train", (config.train.seed + 1) * 1_000_003 + place)
-                return documents(list(islice(stream, size)))
+                return packed(documents(list(islice(stream, size))), chat.pad_id, config.row_length)
 
             return anew, held_out, prompt
         known = documents(list(islice(Town().demonstrations("train", config.train.seed), config.n_examples)))
@@ -210,7 +210,7 @@ def conversations(
         talks = read_conversations(expanded(config.data, "data"))
         every = documents(talks)
         for number, document in enumerate(every, 1):
-            n = sum(len(segment.ids) for segment in document)
+            n = length_of(document)
             if n > config.row_length:
                 raise BadInput(
                     f"{config.data}: conversation {number} has {n} tokens, and row_length is {config.row_length}: make "
@@ -225,16 +225,42 @@ def conversations(
         if not known:
             raise BadInput(f"{config.data} has {len(every)} conversations: give at least 2, since a tenth is held out.")
 
-    def again(place: int) -> "list[Document]":
-        chosen = []
-        for at in range(place * size, (place + 1) * size):
-            epoch, i = divmod(at, len(known))
-            order = list(range(len(known)))
-            random.Random(f"{config.train.seed} {epoch}").shuffle(order)
-            chosen.append(known[order[i]])
-        return chosen
+    return again_and_again(known, size, config.row_length, chat.pad_id, config.train.seed), held_out, prompt
 
-    return again, held_out, prompt
+
+def again_and_again(
+    known: "Sequence[Document]", size: int, row_length: int, pad_id: int, seed: int
+) -> "Callable[[int], Batch]":
+    """Batches of a fixed set by place: packed once as a whole, then in every epoch all rows in an order of its own.
+
+    Each batch has as many rows as hold `size` documents on average, at least one.
+    """
+    import random
+    from functools import lru_cache
+
+    from insideout.data.batch import laid_out, length_of
+    from insideout.data.packing import best_fit
+
+    rows = best_fit([length_of(document) for document in known], row_length)
+    at_once = max(1, round(size * len(rows) / len(known)))
+
+    @lru_cache(maxsize=2)
+    def order(epoch: int) -> list[int]:
+        numbers = list(range(len(rows)))
+        random.Random(f"{seed} {epoch}").shuffle(numbers)
+        return numbers
+
+    def batch_of(place: int) -> "Batch":
+        taken: list[Document] = []
+        chosen: list[list[int]] = []
+        for at in range(place * at_once, (place + 1) * at_once):
+            epoch, i = divmod(at, len(rows))
+            row = rows[order(epoch)[i]]
+            chosen.append(list(range(len(taken), len(taken) + len(row))))
+            taken += [known[number] for number in row]
+        return laid_out(chosen, taken, pad_id, row_length)
+
+    return batch_of
 
 
 def asked(writer: "ChatWriter", config: SFTConfig, prompt: "Sequence[Message]") -> tuple[dict[str, float], str]:
