@@ -75,7 +75,9 @@ def test_few_rows_more_than_the_fewest():
 
 def test_many_documents_fill_nearly_all():
     lengths = drawn(0, 20_000, 64)
-    assert filled(best_fit(lengths, 64), lengths, 64) > 0.995 > filled(first_fit(lengths[:2000], 64), lengths[:2000], 64)
+    assert (
+        filled(best_fit(lengths, 64), lengths, 64) > 0.995 > filled(first_fit(lengths[:2000], 64), lengths[:2000], 64)
+    )
 
 
 @pytest.mark.parametrize("pack", [best_fit, first_fit])

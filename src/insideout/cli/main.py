@@ -30,6 +30,7 @@ class Command:
 COMMANDS = {
     "train": Command("train a GPT on text, from scratch, and write a report"),
     "sft": Command("tune a model on conversations, so that it answers"),
+    "lora": Command("tune an adapter beside a frozen model, so that it answers"),
     "reward": Command("train a reward model on pairs of answers"),
     "dpo": Command("tune a model on pairs of answers directly"),
     "judge": Command("let a reward model score answers", "Judge"),

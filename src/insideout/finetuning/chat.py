@@ -20,12 +20,15 @@ from insideout.errors import BadInput
 from insideout.finetuning.checks import check_range
 from insideout.finetuning.messages import check_messages
 from insideout.finetuning.templates import OURS, PAD, Template, Turn
+from insideout.transformer.exchange.hub_tokenizer import HubTokenizer
 from insideout.transformer.generation.writer import GPTWriter
+from insideout.transformer.model import GPT
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 
 __all__ = ["ChatFormat", "ChatWriter", "PlainWriter", "check_room", "learned_share", "with_chat_tokens"]
 
-Ours = BPETokenizer | CharacterTokenizer
+Ours = BPETokenizer | CharacterTokenizer | HubTokenizer
+"""A tokenizer to which tokens can be added."""
 
 
 def with_chat_tokens(tokenizer: Ours, template: Template = OURS) -> Ours:
@@ -97,6 +100,10 @@ class ChatFormat:
             found += self._turn(message, False)
         return [id for segment in found for id in segment.ids] + self._ids(self.template.assistant.before)
 
+    def writer(self, model: GPT, temperature: float = 1.0) -> "ChatWriter":
+        """The model, asked in this format."""
+        return ChatWriter(model, self.tokenizer, temperature, template=self.template)
+
     def answer(self, ids: Sequence[int]) -> str:
         """The words of an answer's tokens, without the stop."""
         return self.tokenizer.decode([id for id in ids if id != self.stop_id])
@@ -114,14 +121,19 @@ class ChatFormat:
             "system": self.template.system, "user": self.template.user, "assistant": self.template.assistant,
         }  # fmt: skip
         around = turns[message.role]
-        words = Segment(self.tokenizer.encode(message.content), learn)  # what is typed is text, whatever it looks like
+        words = Segment(self._encoded(message.content), learn)  # what is typed is text, whatever it looks like
         stop = [Segment([self.stop_id], learn)] if message.role == "assistant" else []
         before, after = Segment(self._ids(around.before), learn=False), Segment(self._ids(around.after), learn=False)
         return [before, words, *stop, after]
 
     def _ids(self, text: str) -> list[int]:
         """Of what the template says: its special tokens are tokens."""
-        return self.tokenizer.encode(text, special=self.template.special) if text else []
+        return self._encoded(text, special=self.template.special) if text else []
+
+    def _encoded(self, text: str, **special: Any) -> list[int]:
+        """A piece's ids, without what a Hub model's tokenizer puts around every text."""
+        around: dict[str, Any] = {"around": False} if isinstance(self.tokenizer, HubTokenizer) else {}
+        return self.tokenizer.encode(text, **special, **around)
 
 
 def check_room(ids: Sequence[int], context_length: int, n_new: int, where: str = "The prompt") -> None:

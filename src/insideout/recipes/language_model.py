@@ -2,6 +2,7 @@
 
     config.json  tokenizer.json  metrics.jsonl  samples.jsonl  result.json  checkpoints/  report.html
 
+In place of tokenizer.json, a pretrained model's own tokenizer fills a folder, tokenizer/.
 The same files as those of a run of `insideout train`, whatever it was trained on. Imports torch only when a model is
 asked for. Used from part 3 on.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insideout.errors import BadInput
+from insideout.errors import BadInput, first_line
 from insideout.recipes.job import Job
 from insideout.recipes.origin import Origin, measured
 from insideout.recipes.runs import FORMAT, check_types, companions_of, fingerprint_of, json_lines, read_object
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from insideout.training.objective import BatchFunction, Objective, Source
     from insideout.transformer.config import GPTConfig
     from insideout.transformer.model import GPT
-    from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
 
 FACTS = {"stage": str, "tokenizer_fingerprint": str, "n_parameters": int, "machine": str, "scale": str}
 
+HUB_TOKENIZER = "tokenizer"
+"""The folder of a pretrained model's own tokenizer, in place of tokenizer.json."""
 ENDED = {"machine": str, "date": str, "step": int, "seconds": float, "validation_loss": float | None}
 
 
@@ -48,7 +50,8 @@ class LanguageModel:
     @property
     def fingerprint(self) -> str:
         """A hash of what was made: the newest weights and the tokenizer."""
-        return fingerprint_of(self.path / "tokenizer.json", self.newest())
+        own = self.path / "tokenizer.json"
+        return fingerprint_of(own if own.is_file() else self.path / HUB_TOKENIZER / own.name, self.newest())
 
     @property
     def report(self) -> Path:
@@ -82,13 +85,16 @@ class LanguageModel:
         checkpoint.load_model(model, found.model)
         return model.eval().to(device)
 
-    def tokenizer(self) -> "BPETokenizer | CharacterTokenizer":
-        """Its tokenizer. Raises BadInput when it is not the one the model was trained with."""
+    def tokenizer(self) -> Any:
+        """Its tokenizer, ours or a Hub model's. Raises BadInput when it is not the one the model was trained with."""
         from insideout.transformer.tokenizer import load_tokenizer
 
-        tokenizer = load_tokenizer(self.path / "tokenizer.json")
+        if (self.path / HUB_TOKENIZER).is_dir():
+            tokenizer: Any = hub_tokenizer(self.path / HUB_TOKENIZER, self.about.get("stop_ids"))
+        else:
+            tokenizer = load_tokenizer(self.path / "tokenizer.json")
         if tokenizer.fingerprint != self.about["tokenizer_fingerprint"]:
-            raise BadInput(f"{self.path / 'tokenizer.json'} is not the one this model was trained with: restore it.")
+            raise BadInput(f"The tokenizer in {self.path} is not the one this model was trained with: restore it.")
         return tokenizer
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -122,13 +128,32 @@ def begin(job: Job, model: "GPT", tokenizer: Any, device: Any, **facts: Any) -> 
     import torch
 
     from insideout.machine import accelerator, machine
+    from insideout.transformer.exchange.hub_tokenizer import HubTokenizer
 
+    facts["stop_ids"] = list(tokenizer.stop_ids) if isinstance(tokenizer, HubTokenizer) else None
     job.begin(
         model=dataclasses.asdict(model.config), vocab_size=tokenizer.vocab_size, n_parameters=model.n_parameters,
         tokenizer_fingerprint=tokenizer.fingerprint, machine=machine(accelerator(device)),
         threads=torch.get_num_threads(), **facts,
     )  # fmt: skip
-    tokenizer.save(job.folder / "tokenizer.json")
+    if facts["stop_ids"] is None:
+        tokenizer.save(job.folder / "tokenizer.json")
+    else:
+        tokenizer.theirs.save_pretrained(job.folder / HUB_TOKENIZER)
+
+
+def hub_tokenizer(folder: Path, stop_ids: Any) -> Any:
+    """The Hub model's tokenizer that `begin` kept. Raises BadInput where it cannot be read."""
+    from insideout.transformer.exchange.families import import_transformers
+    from insideout.transformer.exchange.hub_tokenizer import HubTokenizer
+
+    try:
+        theirs = import_transformers().AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return HubTokenizer(theirs, stop_ids)
+    except BadInput:
+        raise
+    except Exception as error:  # each kind of file has errors of its own
+        raise BadInput(f"The tokenizer in {folder} is damaged ({first_line(error)}): restore it.") from error
 
 
 def fit(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 FORMAT = "insideout run 1"
-OWN = ("config.json", "tokenizer.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "about.json")
+OWN = ("config.json", "tokenizer.json", "tokenizer", "metrics.jsonl", "samples.jsonl", "checkpoints", "about.json")
 """What a run that made no step may have left. A run that made one has more, or something in these."""
 LOCK = "run"
 ABOUT = {

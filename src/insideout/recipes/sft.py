@@ -2,8 +2,9 @@
 
     loss = −Σ w_t log P(id_t | ids before) / Σ w_t        w_t: 1 on the assistant's words and stop, else prompt_weight
 
-It goes on from the base model, or from any model of ours by its folder, whose vocabulary gets the template's tokens. It
-learns from the town's demonstrations, drawn anew for each step, or from a .jsonl of conversations.
+It goes on from the base model, or from any other: one of ours by its folder, whose vocabulary gets the template's
+tokens, or a pretrained one from the Hub, which keeps the template that it was tuned in. It learns from the town's
+demonstrations, drawn anew for each step, or from a .jsonl of conversations. `lora` does the same with the model frozen.
 Sources: Ouyang et al. 2022 (InstructGPT), §3.5; Taori et al. 2023 (Alpaca).
 """
 
@@ -17,6 +18,7 @@ from insideout.errors import BadInput
 from insideout.files import expanded
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.language_model import LanguageModel, begin, read
+from insideout.recipes.pretrained import Pretrained
 from insideout.recipes.runs import FORMAT, Run, companions_of, read_object
 from insideout.recipes.stage import Stage
 from insideout.scales import Scale
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
 
     from insideout.data.batch import Batch, Document
     from insideout.data.suite import Message
-    from insideout.finetuning.chat import ChatFormat, ChatWriter
+    from insideout.finetuning.chat import ChatFormat
+    from insideout.finetuning.hub_chat import HubChat
+    from insideout.finetuning.lora import LoRAConfig
+    from insideout.transformer.generation.writer import GPTWriter
+    from insideout.transformer.model import GPT
 
 TOWN = "town"
 
@@ -39,11 +45,12 @@ class SFTConfig:
     """What it goes on from, what it learns from and in which format, and how it is trained."""
 
     model: str = ""
-    """What to go on from: the folder of a run of `insideout train` or of a stage. Empty: the base model of the town."""
+    """What to go on from: the folder of a run of ours, smollm2, a name on the Hub, or the folder or .gguf file of a
+    pretrained model. Empty: the base model of the town."""
     data: str = TOWN
     """town, or the path of a .jsonl of conversations."""
-    template: Literal["ours", "alpaca", "chatml", "llama"] = "ours"
-    """How a conversation is written down."""
+    template: Literal["auto", "ours", "alpaca", "chatml", "llama"] = "auto"
+    """How a conversation is written down. auto: as the model was tuned in; a model that never was, in ours."""
     prompt_weight: float = 0.0
     """How much of the user's words is learned as well; 0: none, 1: as much as the assistant's."""
     n_examples: int = 0
@@ -104,39 +111,63 @@ class Assistant(LanguageModel):
     suites = ("instructions",)
     """What it can be asked."""
 
-    def writer(self, temperature: float = 1.0) -> "ChatWriter":
-        """The model, spoken with in the format that it was tuned in."""
-        from insideout.finetuning.chat import ChatWriter
-        from insideout.finetuning.templates import TEMPLATES
+    @property
+    def template(self) -> str:
+        """The name of the template that it was tuned in; own: the pretrained model's."""
+        return str(self.about.get("template", self.config.template))
 
-        return ChatWriter(self.model(), self.tokenizer(), temperature, template=TEMPLATES[self.config.template])
+    def start(self) -> Any:
+        """What it went on from. Raises BadInput where that is no longer there."""
+        return trained(str(self.about["start"]))
+
+    def chat(self) -> "ChatFormat | HubChat":
+        """How it is spoken with."""
+        return format_of(self.tokenizer(), self.template)
+
+    def writer(self, temperature: float = 1.0) -> "GPTWriter":
+        """The model, spoken with in the format that it was tuned in."""
+        return self.chat().writer(self.model(), temperature)
 
 
 def make(config: SFTConfig, inputs: Inputs, job: Job) -> None:
     """Tune a model on conversations, the result last."""
+    tune(config, inputs, job)
+
+
+def tune(
+    config: SFTConfig,
+    inputs: Inputs,
+    job: Job,
+    adapter: "LoRAConfig | None" = None,
+    keep: "Callable[[GPT, str, Job], None] | None" = None,
+) -> None:
+    """Tune a model on conversations: all of it, or an adapter beside it. `keep` is handed the trained model."""
     import dataclasses
 
     import torch
 
     from insideout.data.batch import packed
-    from insideout.finetuning.chat import ChatFormat, ChatWriter, learned_share, with_chat_tokens
-    from insideout.finetuning.templates import TEMPLATES
+    from insideout.finetuning.chat import learned_share
+    from insideout.finetuning.lora import add_adapter
     from insideout.machine import choose_device
     from insideout.recipes.texts import Samples
     from insideout.training import distributed
     from insideout.training.loop import train
     from insideout.training.objective import Objective
     from insideout.transformer.loss import next_token_loss
-    from insideout.transformer.vocabulary import grow
 
     device = distributed.start(choose_device(config.device))
     start = inputs["model"] if "model" in inputs else trained(config.model)
-    template = TEMPLATES[config.template]
-    tokenizer = with_chat_tokens(start.tokenizer(), template)
-    model = grow(start.model(), tokenizer.vocab_size, config.train.seed)
-    chat, length = ChatFormat(tokenizer, template), config.row_length
+    template = template_of(start) if config.template == "auto" else config.template
+    chat = start.chat() if template == "own" else format_of(start.tokenizer(), template)
+    length = config.row_length
+    tokenizer = chat.tokenizer
+    model = grown(start.model(), tokenizer.vocab_size, config.train.seed)
+    base = str(start.path.absolute()) if hasattr(start, "path") else str(start.name)
     if length > model.config.context_length:
         raise BadInput(f"row_length is {length}, more than the model's context of {model.config.context_length}.")
+    if adapter is not None:
+        add_adapter(model, adapter, seed=config.train.seed)
     batch_of, held_out, prompt = conversations(config, chat)
     share = learned_share(held_out)
     job.tell(Note(f"Of the tokens {share:.0%} are learned: the assistant's words and the stop"))
@@ -155,12 +186,12 @@ def make(config: SFTConfig, inputs: Inputs, job: Job) -> None:
                 loss, n = next_token_loss(model, batch)
                 total, count = total + float(loss), count + n
         with torch.autocast(device.type, enabled=False):
-            found, latest = asked(ChatWriter(model, tokenizer, 0.0, template=template), config, prompt)  # type: ignore[arg-type]
+            found, latest = asked(chat.writer(model, 0.0), config, prompt)  # type: ignore[arg-type]
         return {"validation_loss": total / count, **found}
 
     def listen(event: Event) -> None:
         if isinstance(event, Started):
-            begin(job, model, tokenizer, device, learned_share=share)
+            begin(job, model, tokenizer, device, learned_share=share, template=template, start=base)
         job.tell(event)
         if isinstance(event, Measured):
             samples.add(event.step, latest)
@@ -172,12 +203,40 @@ def make(config: SFTConfig, inputs: Inputs, job: Job) -> None:
         companions=companions_of(model.config, tokenizer.fingerprint),
     )  # fmt: skip
     if distributed.is_main():
+        if keep is not None:
+            keep(model, base, job)
         job.end(**dataclasses.asdict(result), **{name: result.measured.get(name) for name in (m.name for m in METRICS)})
     distributed.barrier()
 
 
+def template_of(start: Any) -> str:
+    """The name of the template that a model speaks: that it was tuned in, own for a Hub model's, else ours."""
+    if isinstance(start, Pretrained):
+        return "own"
+    return start.template if isinstance(start, Assistant) else str(start.about.get("template", "ours"))
+
+
+def format_of(tokenizer: Any, template: str) -> "ChatFormat | HubChat":
+    """A tokenizer's chat format, with the tokens it needs. Raises BadInput where it has no template of its own."""
+    from insideout.finetuning.chat import ChatFormat, with_chat_tokens
+    from insideout.finetuning.hub_chat import HubChat
+    from insideout.finetuning.templates import TEMPLATES
+
+    if template == "own":
+        return HubChat(tokenizer)
+    return ChatFormat(with_chat_tokens(tokenizer, TEMPLATES[template]), TEMPLATES[template])
+
+
+def grown(model: "GPT", vocab_size: int, seed: int) -> "GPT":
+    """A copy of the model with a row for every token, an adapter that it has merged into it."""
+    from insideout.finetuning.lora import adapters, merged_copy
+    from insideout.transformer.vocabulary import grow
+
+    return grow(merged_copy(model) if adapters(model) else model, max(vocab_size, model.config.vocab_size), seed)
+
+
 def conversations(
-    config: SFTConfig, chat: "ChatFormat"
+    config: SFTConfig, chat: "ChatFormat | HubChat"
 ) -> "tuple[Callable[[int], Batch], list[Document], Sequence[Message]]":
     """(the batch that is learned from at the n-th place, held-out conversations, a held-out prompt), all checked.
 
@@ -263,7 +322,7 @@ def again_and_again(
     return batch_of
 
 
-def asked(writer: "ChatWriter", config: SFTConfig, prompt: "Sequence[Message]") -> tuple[dict[str, float], str]:
+def asked(writer: "GPTWriter", config: SFTConfig, prompt: "Sequence[Message]") -> tuple[dict[str, float], str]:
     """What development questions of the town find, and a held-out prompt with its answer, to be looked at.
 
     A model that learns from data of the reader's own is not asked about the town.
@@ -285,21 +344,22 @@ def asked(writer: "ChatWriter", config: SFTConfig, prompt: "Sequence[Message]") 
 
 
 def trained(path: str) -> Any:
-    """A model of ours by its folder: what `insideout train` or a stage wrote. Raises BadInput for anything else."""
+    """A model to go on from: a run of ours by its folder, else a pretrained one by its name, folder or .gguf file."""
     from insideout.recipes.base import load as load_base
     from insideout.recipes.dpo import load as load_dpo
+    from insideout.recipes.lora import load as load_lora
     from insideout.recipes.ppo import load as load_ppo
     from insideout.recipes.rloo import load as load_rloo
 
     folder = expanded(path, "model")
     file = folder / "config.json"
-    if not file.is_file():
-        raise BadInput(f"There is no model in {folder}: give the folder of a run of ours.")
-    about = read_object(file)
+    about = read_object(file) if file.is_file() else {}
+    if about.get("format") != FORMAT:
+        return Pretrained(str(folder) if folder.exists() else path)
     stage = about.get("stage", "pretrain")
-    readers: dict[str, Any] = {"pretrain": Run, "base": load_base, "sft": load, "dpo": load_dpo}
+    readers: dict[str, Any] = {"pretrain": Run, "base": load_base, "sft": load, "lora": load_lora, "dpo": load_dpo}
     readers |= {"ppo": load_ppo, "rloo": load_rloo}
-    if about.get("format") != FORMAT or stage not in readers:
+    if stage not in readers:
         raise BadInput(f"{folder} holds no model that could be tuned: give the folder of a run of ours.")
     return readers[stage](folder)
 
@@ -327,9 +387,13 @@ def load(folder: Path) -> Assistant:
 
 def report(folder: Path) -> Path:
     """Write report.html; return its path."""
+    return report_of(load(folder), "A model that answers")
+
+
+def report_of(run: Assistant, title: str) -> Path:
+    """Write the report.html of a tuned model; return its path."""
     from insideout.recipes.report import Card, figure, write_report
 
-    run = load(folder)
     result = run.result() or {}
     share = {name: None if result.get(name) is None else 100 * result[name] for name in ("correct", "stop_rate")}
     cards = (
@@ -338,7 +402,7 @@ def report(folder: Path) -> Path:
         Card("held-out loss", figure(result.get("validation_loss"), 3), "nats per token of the answers"),
     )
     return write_report(
-        run, together(METRICS, "tokens"), title="A model that answers",
+        run, together(METRICS, "tokens"), title=title,
         lead=f"{run.about['n_parameters']:,} parameters, at {run.about['scale']} scale.", cards=cards,
     )  # fmt: skip
 

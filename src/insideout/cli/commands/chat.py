@@ -6,6 +6,7 @@ from typing import Any
 
 from insideout.data.suite import Message
 from insideout.errors import BadInput
+from insideout.files import expanded
 from insideout.words import harmless
 
 
@@ -14,7 +15,10 @@ class Chat:
     """Talk to a tuned model. An empty line begins anew; end by Ctrl-D."""
 
     model: str | None = None
-    """The folder of a run of `insideout sft` or `dpo`. Default: the recipe sft, made first where it is not stored."""
+    """The folder of a run of `insideout sft`, `lora` or `dpo`, smollm2, or a pretrained model with a chat template: its
+    name on the Hub, its folder or .gguf file. Default: the recipe sft, made first where it is not stored."""
+    adapter: str | None = None
+    """The folder of a LoRA adapter in peft's format, to be put beside the model."""
     ask: str | None = None
     """Ask this, print the answer, and end."""
     temperature: float = 0.0
@@ -25,15 +29,25 @@ class Chat:
     """Another seed, another answer, where the temperature is above 0."""
 
     def run(self) -> int:
+        from insideout.finetuning.chat import ChatWriter
+        from insideout.finetuning.hub_chat import HubWriter
+        from insideout.finetuning.peft_files import load_adapter
+        from insideout.recipes.sft import trained
         from insideout.recipes.stage import recipe
-        from insideout.recipes.start import answering
 
         if self.max_new_tokens < 1 or not 0 <= self.seed < 2**63:
             raise BadInput("max_new_tokens must be at least 1, and the seed at least 0 and less than 2^63.")
         if self.ask is not None and not self.ask.strip():
             raise BadInput("--ask is empty: give a question, or leave it out to talk.")
-        inputs = {} if self.model is not None else {"model": recipe("sft")}
-        writer = answering(self.model or "", inputs, self.temperature).writer
+        assistant = trained(self.model) if self.model is not None else recipe("sft")
+        writer = assistant.writer(self.temperature) if hasattr(assistant, "writer") else None
+        if not isinstance(writer, ChatWriter | HubWriter):
+            raise BadInput(
+                "The model was never tuned on conversations, so that it has no chat template: tune it first, by "
+                "`insideout sft --model`."
+            )
+        if self.adapter is not None:
+            load_adapter(writer.model, expanded(self.adapter, "--adapter"))
         if self.ask is not None:
             print(harmless(self.answer(writer, (Message("user", self.ask),))))
             return 0

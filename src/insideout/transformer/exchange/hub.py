@@ -37,7 +37,7 @@ from insideout.transformer.exchange.weights import build, read_json, stored
 from insideout.transformer.model import GPT
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer, load_tokenizer
 
-__all__ = ["config_from_hf", "config_to_hf", "download", "from_hf", "load", "new_folder", "save", "to_hf"]
+__all__ = ["config_from_hf", "config_to_hf", "download", "find", "from_hf", "load", "new_folder", "save", "to_hf"]
 
 Tokenizer = BPETokenizer | CharacterTokenizer | HubTokenizer
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # what is downloaded: nothing that is pickled
@@ -80,7 +80,7 @@ def load(name_or_path: str | Path, *, dtype: torch.dtype | None = None) -> tuple
     Raises BadInput when the model cannot be found, is of another architecture or too large for this machine, or its
     weights do not fit, are pickled or damaged.
     """
-    place = _find(name_or_path)
+    place = find(name_or_path)
     if place.is_file():
         return gguf_file.load(place, dtype)
     about = read_json(place / "config.json")
@@ -182,7 +182,7 @@ def download(name: str) -> Path:
         raise BadInput(f"{name} could not be downloaded: {first_line(error)}.") from error
 
 
-def _find(name_or_path: str | Path) -> Path:
+def find(name_or_path: str | Path) -> Path:
     """The folder or the .gguf file that is meant, fetched if need be."""
     name = str(name_or_path)
     try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from insideout.data.suite import Answer, Prompt
 from insideout.errors import BadInput
+from insideout.transformer.exchange.hub_tokenizer import HubTokenizer
 from insideout.transformer.generation.rollout import Rollout, rollout, row_seeds
 from insideout.transformer.model import GPT
 from insideout.transformer.tokenizer import BPETokenizer, CharacterTokenizer
@@ -21,11 +22,11 @@ class GPTWriter:
     """Continues texts. It has no notion of a conversation: that takes a model trained on them, and its format."""
 
     model: GPT
-    tokenizer: BPETokenizer | CharacterTokenizer
+    tokenizer: BPETokenizer | CharacterTokenizer | HubTokenizer
     temperature: float = 1.0
     """0 writes the likeliest token each time; 1 draws as the model believes."""
-    stop: int | None = None
-    """The token that ends an answer. None: answers end where they are cut off."""
+    stop: int | tuple[int, ...] | None = None
+    """The token, or tokens, that end an answer. None: answers end where they are cut off."""
     at_once: int = 64
     """How many answers are written together."""
 
