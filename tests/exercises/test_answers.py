@@ -11,11 +11,13 @@ from tests.exercises import (
     answers_part_3,
     answers_part_3b,
     answers_part_3c,
+    answers_part_3d,
 )
 
 ANSWERS = (
     answers_part_1.ANSWERS | answers_part_2a.ANSWERS | answers_part_2b.ANSWERS
     | answers_part_3.ANSWERS | answers_part_3b.ANSWERS | answers_part_3c.ANSWERS
+    | answers_part_3d.ANSWERS
 )  # fmt: skip
 RIGHT, WRONG = answers_part_1.RIGHT, answers_part_1.WRONG
 SEED = 0  # one is enough here: the cases are more than enough to decide

@@ -67,7 +67,7 @@ def folder(tmp_path_factory):
     )  # fmt: skip
     torch.manual_seed(0)
     config = GPTConfig(
-        vocab_size=len(tokenizer), context_length=256, d_model=32, n_layers=2, n_heads=2, feed_forward="swiglu",
+        vocab_size=len(tokenizer), context_length=256, d_model=32, n_layers=2, n_heads=2, mlp="swiglu",
         tie_embeddings=True,
     )  # fmt: skip
     place = tmp_path_factory.mktemp("hub") / "small-instruct"
@@ -98,7 +98,9 @@ def test_it_answers_and_learns(tuned):
 def test_an_adapter_is_put_beside_its_own_base_alone(tuned, tmp_path):
     other = make_in(lora.STAGE, tuned.config, tmp_path / "run", "tiny", lambda event: None)
     about = json.loads((other.path / "config.json").read_text())
-    (other.path / "config.json").write_text(json.dumps(about | {"start": str(made("base", seed=1).path)}))
+    (other.path / "config.json").write_text(
+        json.dumps(about | {"start": str(made("base", seed=1, steps=2, warmup_steps=0, tokenizer_texts=100).path)})
+    )
     with pytest.raises(BadInput, match="frozen weights"):
         lora.load(other.path).model()
     (other.path / "config.json").write_text(json.dumps(about | {"start": str(tmp_path / "gone" / "for" / "good")}))

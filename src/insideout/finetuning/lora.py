@@ -8,7 +8,8 @@
 
 Of attention's joined matrix each third, queries, keys and values, has an A and B of its own, as in `peft` and the
 models it knows; GPT-2 has one for all, there too. Several adapters may share one base.
-Used in part 3, by the chapter on LoRA. Sources: Hu et al. 2021 (LoRA), §4.1; Kalajdzievski 2023 (rsLoRA: α / √r).
+Taught in book/3-fine-tuning-a-transformer/05_lora.md. Sources: Hu et al. 2021 (LoRA), §4.1; Kalajdzievski 2023 (rsLoRA,
+α / √r).
 """
 
 import contextlib

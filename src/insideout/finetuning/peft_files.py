@@ -4,8 +4,8 @@
     load_adapter(model, "my-adapter")
 
 The outputs are peft's. Beside its two files a third one holds a fingerprint of the base, so that an adapter is not put
-beside weights that it was not learned beside. Used in part 3, by the chapter on LoRA. Source: Mangrulkar et al. 2022
-(PEFT).
+beside weights that it was not learned beside. Taught in book/3-fine-tuning-a-transformer/05_lora.md.
+Source: Mangrulkar et al. 2022 (PEFT).
 """
 
 import json
