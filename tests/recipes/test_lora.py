@@ -104,7 +104,7 @@ def test_an_adapter_is_put_beside_its_own_base_alone(tuned, tmp_path):
     with pytest.raises(BadInput, match="frozen weights"):
         lora.load(other.path).model()
     (other.path / "config.json").write_text(json.dumps(about | {"start": str(tmp_path / "gone" / "for" / "good")}))
-    with pytest.raises(BadInput, match="There is no folder"):
+    with pytest.raises(BadInput, match="There is no model in"):
         lora.load(other.path).model()
 
 

@@ -129,7 +129,7 @@ def test_settings_of_the_base_can_be_changed(home):
         ({"data": ""}, "data is empty"),
         ({"data": "absent.jsonl"}, "absent.jsonl"),
         ({"model": "~nobody-here/run"}, "nobody-here"),
-        ({"model": "no/such/model"}, "There is no folder no/such/model"),
+        ({"model": "absent"}, "There is no model in absent"),
         ({"row_length": 4000}, "row_length is 4000"),
         ({"template": "own"}, "template"),
     ],

@@ -344,7 +344,10 @@ def asked(writer: "GPTWriter", config: SFTConfig, prompt: "Sequence[Message]") -
 
 
 def trained(path: str) -> Any:
-    """A model to go on from: a run of ours by its folder, else a pretrained one by its name, folder or .gguf file."""
+    """A model to go on from: a run of ours by its folder, else a pretrained one by its name, folder or .gguf file.
+
+    Raises BadInput for what can be neither.
+    """
     from insideout.recipes.base import load as load_base
     from insideout.recipes.dpo import load as load_dpo
     from insideout.recipes.lora import load as load_lora
@@ -355,6 +358,11 @@ def trained(path: str) -> Any:
     file = folder / "config.json"
     about = read_object(file) if file.is_file() else {}
     if about.get("format") != FORMAT:
+        if not folder.exists() and path != "smollm2" and path.count("/") != 1:
+            raise BadInput(
+                f"There is no model in {folder}: give the folder of a run of ours, smollm2, OWNER/NAME on the Hub, or the "
+                "folder or .gguf file of a pretrained model."
+            )
         return Pretrained(str(folder) if folder.exists() else path)
     stage = about.get("stage", "pretrain")
     readers: dict[str, Any] = {"pretrain": Run, "base": load_base, "sft": load, "lora": load_lora, "dpo": load_dpo}
