@@ -360,8 +360,8 @@ def trained(path: str) -> Any:
     if about.get("format") != FORMAT:
         if not folder.exists() and path != "smollm2" and path.count("/") != 1:
             raise BadInput(
-                f"There is no model in {folder}: give the folder of a run of ours, smollm2, OWNER/NAME on the Hub, or the "
-                "folder or .gguf file of a pretrained model."
+                f"There is no model in {folder}: give the folder of a run of ours, smollm2, OWNER/NAME on the Hub, or "
+                "the folder or .gguf file of a pretrained model."
             )
         return Pretrained(str(folder) if folder.exists() else path)
     stage = about.get("stage", "pretrain")
