@@ -132,6 +132,24 @@ def test_other_pictures_make_another_result(home, tmp_path):
     assert plan("digits_drawer", "tiny", changes={"data": str(other)}).key != before
 
 
+@pytest.mark.parametrize("data", ["digits", "mnist", "fashion-mnist"])
+def test_nothing_is_fetched_to_find_a_result(tmp_path, monkeypatch, data):
+    monkeypatch.setenv("INSIDEOUT_HOME", str(tmp_path))
+    monkeypatch.setenv("INSIDEOUT_DATA", "")
+
+    def fetched(*given, **named):
+        raise AssertionError("something was fetched")
+
+    monkeypatch.setattr("insideout.data.fetch.find_or_download", fetched)
+    before = plan("digits_drawer", "tiny", changes={"data": data}).key
+    folder = tmp_path / "data" / data
+    folder.mkdir(parents=True)
+    for kind in ("images-idx3", "labels-idx1"):
+        (folder / f"t10k-{kind}-ubyte").write_bytes(b"")
+    after = plan("digits_drawer", "tiny", changes={"data": data}).key
+    assert (after == before) == (data == "digits")  # the 10,000 alone are other pictures than all of them
+
+
 @pytest.mark.parametrize(
     ("settings", "changes", "words"),
     [

@@ -157,8 +157,10 @@ def pictures_of(data: str, size: int) -> "Splits":
 
 
 def sources(config: Any) -> dict[str, str]:
-    """Fingerprints of the pictures that a stage reads."""
-    return {name: each.fingerprint for name, each in pictures_of(config.data, config.size).items()}
+    """The fingerprint of the pictures that a stage reads."""
+    from insideout.data.pictures.named import fingerprint
+
+    return {"pictures": fingerprint(config.data, config.size or None)}
 
 
 def begin_pictures(job: Job, model: "nn.Module", sizes: Any, data: "Splits", device: Any, **facts: Any) -> None:

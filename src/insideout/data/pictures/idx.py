@@ -144,12 +144,26 @@ def _named(name: str) -> dict[str, tuple[Path, Path]]:
     return {part: (_fetched(name, part, "images"), _fetched(name, part, "labels")) for part in PARTS}
 
 
+def published_as(name: str) -> str:
+    """The checksums of the files of a name: of those on this machine, if the 10,000 are; else of all of them."""
+    here = [part for part in PARTS if all(_place_here(name, part, kind) for kind in ("images", "labels"))]
+    parts = here if "t10k" in here else PARTS
+    return " ".join(SHA256[_place(name, part, kind)] for part in parts for kind in ("images", "labels"))
+
+
 def _here(name: str, part: str, kind: str) -> Path | None:
-    """A file on this machine, packed or not."""
+    """A file on this machine, packed or not, its checksum compared."""
+    file = _place_here(name, part, kind)
+    if file is not None:
+        _compare(file, _place(name, part, kind), name)
+    return file
+
+
+def _place_here(name: str, part: str, kind: str) -> Path | None:
+    """Where a file lies on this machine, packed or not."""
     for folder in [*fetch.data_folders(), fetch.cache_folder()]:
         for file in (folder / _place(name, part, kind), (folder / _place(name, part, kind)).with_suffix("")):
             if file.is_file():
-                _compare(file, _place(name, part, kind), name)
                 return file
     return None
 

@@ -8,13 +8,13 @@ A path of IDX files, or of a folder that holds them, is read as such; any other 
 from pathlib import Path
 
 from insideout import files
-from insideout.data.pictures.digits import load_digits
+from insideout.data.pictures.digits import DIGITS, load_digits
 from insideout.data.pictures.folder import load_folder
-from insideout.data.pictures.idx import NAMED, load_idx
+from insideout.data.pictures.idx import NAMED, load_idx, published_as
 from insideout.data.pictures.labelled import Splits
 from insideout.errors import BadInput
 
-__all__ = ["load_pictures"]
+__all__ = ["fingerprint", "load_pictures"]
 
 
 def load_pictures(name: str, size: int | None = None) -> Splits:
@@ -36,3 +36,15 @@ def load_pictures(name: str, size: int | None = None) -> Splits:
     if size not in (None, height) or (size is not None and height != width):
         raise BadInput(f"The pictures of {name} are {height} × {width}: leave out size, here {size}.")
     return splits
+
+
+def fingerprint(name: str, size: int | None = None) -> str:
+    """What decides the pictures of a name or path. Of what was published it is the checksums: nothing is fetched.
+
+    Raises BadInput where load_pictures does, for a path.
+    """
+    if name == "digits":
+        return DIGITS.sha256
+    if name in NAMED:
+        return published_as(name)
+    return " ".join(each.fingerprint for each in load_pictures(name, size).values())
