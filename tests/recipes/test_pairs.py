@@ -176,6 +176,8 @@ def test_a_reward_model_judges_a_file(home, file, tmp_path, capsys):
     score, said = capsys.readouterr().out.split()
     [expected] = run.score([(Message("user", "Say 1"), Message("assistant", "1."))])
     assert float(score) == pytest.approx(expected, abs=1e-3) and said == "1."
+    with pytest.raises(BadInput, match=r"Conversation 2 has \d+ tokens"):
+        run.score([(Message("user", "Say"), Message("assistant", "a " * n)) for n in (1, 500)])
 
 
 @pytest.mark.parametrize(

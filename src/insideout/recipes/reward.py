@@ -101,6 +101,11 @@ class Rewarder(LanguageModel):
 
         chat, model = self.chat(), self.model(device)
         documents = [answer_document(chat, talk[:-1], talk[-1].content) for talk in conversations]
+        for number, document in enumerate(documents, 1):
+            n = sum(len(segment.ids) for segment in document)
+            if n > model.config.context_length:
+                raise BadInput(f"Conversation {number} has {n} tokens, and the reward model's context holds "
+                               f"{model.config.context_length}: shorten it, or leave it out.")  # fmt: skip
         return scores_of(model, documents, chat.pad_id).tolist()
 
 
