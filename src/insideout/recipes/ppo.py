@@ -40,10 +40,10 @@ SETTINGS: dict[Scale, PPOConfig] = {
         ),
     ),
     "laptop": PPOConfig(
-        policy=PolicyConfig(prompts=32, samples=2, epochs=2, advantage="gae"),
+        policy=PolicyConfig(prompts=64, samples=4, epochs=2, advantage="gae"),
         train=TrainConfig(
-            steps=200, batch_size=32, lr=1e-4, min_lr=2e-5, warmup_steps=10, weight_decay=0.0, precision="float32",
-            eval_every=40, checkpoint_every=100,
+            steps=100, batch_size=128, lr=3e-4, min_lr=1e-4, warmup_steps=4, weight_decay=0.0, precision="float32",
+            eval_every=20, checkpoint_every=40,
         ),
     ),
     "gpu": PPOConfig(

@@ -38,10 +38,10 @@ SETTINGS: dict[Scale, RLOOConfig] = {
         ),
     ),
     "laptop": RLOOConfig(
-        policy=PolicyConfig(prompts=16, samples=4, **METHOD),  # type: ignore[arg-type]
+        policy=PolicyConfig(prompts=32, samples=8, **METHOD),  # type: ignore[arg-type]
         train=TrainConfig(
-            steps=100, batch_size=64, lr=1e-4, min_lr=2e-5, warmup_steps=5, weight_decay=0.0, precision="float32",
-            eval_every=20, checkpoint_every=50,
+            steps=40, batch_size=128, accumulation=2, lr=3e-4, min_lr=1e-4, warmup_steps=2, weight_decay=0.0,
+            precision="float32", eval_every=10, checkpoint_every=20,
         ),
     ),
     "gpu": RLOOConfig(
