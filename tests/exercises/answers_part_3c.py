@@ -6,6 +6,7 @@ Few of the wrong ones are in the catalogues, and then by another way. Used by te
 import math
 
 import torch
+from torch.nn import functional as F
 
 RIGHT, WRONG = "right", "wrong"
 ANSWERS = {}
@@ -280,5 +281,80 @@ ANSWERS["finetuning.the_kl_leash.controller"] = {
         lambda beta, kl, target, n, horizon: beta * math.exp(clipped(kl / target - 1)),
         lambda beta, kl, target, n, horizon: beta * (1 + clipped((kl - target) / kl if kl else -1.0) * n / horizon),
         lambda beta, kl, target, n, horizon: beta * (1 + math.copysign(0.2, kl - target) * n / horizon),
+    ],
+}
+
+# loss: summed log-probabilities under policy and reference, beta -> the mean loss
+
+
+def logratios(w, rejected, rw, rr):
+    return (w - rejected) - (rw - rr)
+
+
+ANSWERS["finetuning.dpo.loss"] = {
+    RIGHT: [
+        lambda w, r, rw, rr, beta: F.softplus(-beta * logratios(w, r, rw, rr)).mean(),
+        lambda w, r, rw, rr, beta: torch.logaddexp(torch.zeros_like(w), -beta * logratios(w, r, rw, rr)).mean(),
+        lambda w, r, rw, rr, beta: float(-F.logsigmoid(beta * (w - rw) - beta * (r - rr)).sum() / len(w)),
+        lambda w, r, rw, rr, beta: F.binary_cross_entropy_with_logits(
+            beta * logratios(w, r, rw, rr), torch.ones_like(w)
+        ),
+    ],
+    WRONG: [
+        lambda w, r, rw, rr, beta: F.softplus(beta * logratios(w, r, rw, rr)).mean(),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * (w - r)).mean(),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * logratios(w, r, rr, rw)).mean(),
+        lambda w, r, rw, rr, beta: F.softplus(-logratios(w, r, rw, rr)).mean(),
+        lambda w, r, rw, rr, beta: F.softplus(-logratios(w, r, rw, rr) / beta).mean(),
+        lambda w, r, rw, rr, beta: F.logsigmoid(beta * logratios(w, r, rw, rr)).mean(),
+        lambda w, r, rw, rr, beta: torch.sigmoid(beta * logratios(w, r, rw, rr)).mean(),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * logratios(w, r, rw, rr)).sum(),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * logratios(w, r, rw, rr)),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * logratios(w, r, rw, rr).mean()),
+        lambda w, r, rw, rr, beta: -torch.log(torch.sigmoid(beta * logratios(w, r, rw, rr))).mean(),
+        lambda w, r, rw, rr, beta: -(1 / (1 + torch.exp(-beta * logratios(w, r, rw, rr)))).log().mean(),
+        lambda w, r, rw, rr, beta: -(beta * logratios(w, r, rw, rr)).mean(),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * (w - rw)).mean(),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * (w - r) + (rw - rr)).mean(),
+        lambda w, r, rw, rr, beta: (logratios(w, r, rw, rr) - 1 / (2 * beta)).square().mean(),
+        lambda w, r, rw, rr, beta: (F.softplus(-beta * logratios(w, r, rw, rr)) - w).mean(),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * logratios(w.exp(), r.exp(), rw.exp(), rr.exp())).mean(),
+    ],
+}
+
+# gradient: the same -> the slope of each pair's loss with respect to the chosen answer's log-probability
+
+
+def by_autograd(w, r, rw, rr, beta, loss=lambda m: F.softplus(-m)):
+    w = w.clone().requires_grad_()
+    return torch.autograd.grad(loss(beta * logratios(w, r, rw, rr)).sum(), w)[0]
+
+
+ANSWERS["finetuning.dpo.gradient"] = {
+    RIGHT: [
+        by_autograd,
+        lambda w, r, rw, rr, beta: beta * (torch.sigmoid(beta * logratios(w, r, rw, rr)) - 1),
+        lambda w, r, rw, rr, beta: -beta * torch.sigmoid(beta * logratios(r, w, rr, rw)),
+        lambda w, r, rw, rr, beta: (-beta * torch.sigmoid(-beta * logratios(w, r, rw, rr))).tolist(),
+    ],
+    WRONG: [
+        lambda w, r, rw, rr, beta: -by_autograd(w, r, rw, rr, beta),
+        lambda w, r, rw, rr, beta: by_autograd(w, r, rw, rr, beta) / beta,
+        lambda w, r, rw, rr, beta: -beta * torch.sigmoid(beta * logratios(w, r, rw, rr)),
+        lambda w, r, rw, rr, beta: -torch.sigmoid(beta * logratios(w, r, rw, rr)),
+        lambda w, r, rw, rr, beta: by_autograd(w, r, rw, rr, beta, lambda m: -torch.sigmoid(m)),
+        lambda w, r, rw, rr, beta: by_autograd(w, r, rw, rr, beta) / w.shape[0],
+        lambda w, r, rw, rr, beta: by_autograd(w, r, rw, rr, beta).mean(),
+        lambda w, r, rw, rr, beta: by_autograd(w, r, rw, rr, beta).sum(),
+        lambda w, r, rw, rr, beta: -beta * torch.sigmoid(-beta * (w - r)),
+        lambda w, r, rw, rr, beta: -beta * torch.sigmoid(-logratios(w, r, rw, rr)),
+        lambda w, r, rw, rr, beta: -torch.sigmoid(-logratios(w, r, rw, rr)),
+        lambda w, r, rw, rr, beta: F.softplus(-beta * logratios(w, r, rw, rr)),
+        lambda w, r, rw, rr, beta: by_autograd(w, r, rr, rw, beta),
+        lambda w, r, rw, rr, beta: -beta * torch.ones_like(w),
+        lambda w, r, rw, rr, beta: by_autograd(r, w, rr, rw, beta),
+        lambda w, r, rw, rr, beta: by_autograd(w, r, rw, rr, beta, torch.square),
+        lambda w, r, rw, rr, beta: by_autograd(w, r, -rw, -rr, beta),
+        lambda w, r, rw, rr, beta: by_autograd(w, r, rw, rr, beta) * 0,
     ],
 }
