@@ -60,12 +60,8 @@ LOSS_MISTAKES: list[tuple[str, Made]] = [
         lambda w, x, rw, rx, beta: -logsigmoid(beta * (w - x)).mean(),
     ),
     (
-        "The reference is added: it must be subtracted, so that a policy that is its reference has the margin 0.",
+        "The reference has the wrong sign, or its two sides have changed places: a policy that is its reference has margin 0.",
         lambda w, x, rw, rx, beta: -logsigmoid(beta * ((w - x) + (rw - rx))).mean(),
-    ),
-    (
-        "The two references have changed places.",
-        lambda w, x, rw, rx, beta: mean_loss(w, x, rx, rw, beta),
     ),
     ("β is not used.", lambda w, x, rw, rx, beta: mean_loss(w, x, rw, rx, 1.0)),
     (
@@ -144,14 +140,13 @@ GRADIENT_MISTAKES: list[tuple[str, Made]] = [
         "This is the loss: its derivative is asked for.",
         lambda w, x, rw, rx, beta: -logsigmoid(margin(w, x, rw, rx, beta)),
     ),
-    ("The two references have changed places.", lambda w, x, rw, rx, beta: slope(w, x, rx, rw, beta)),
     (
         "This is the slope of the sum of all pairs, one number: each pair has its own.",
         lambda w, x, rw, rx, beta: slope(w, x, rw, rx, beta).sum(),
     ),
     ("Every pair pulls alike: the weight is missing.", lambda w, x, rw, rx, beta: torch.full_like(w, -beta)),
     (
-        "The reference is added instead of subtracted.",
+        "The reference has the wrong sign, or its two sides have changed places: a policy that is its reference has margin 0.",
         lambda w, x, rw, rx, beta: slope(w, x, -rw, -rx, beta),
     ),
 ]
