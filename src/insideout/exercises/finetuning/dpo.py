@@ -60,7 +60,7 @@ LOSS_MISTAKES: list[tuple[str, Made]] = [
         lambda w, x, rw, rx, beta: -logsigmoid(beta * (w - x)).mean(),
     ),
     (
-        "The reference has the wrong sign, or its two sides have changed places: a policy that is its reference has margin 0.",
+        "The reference has the wrong sign, or its sides have changed places: the margin of the reference itself is 0.",
         lambda w, x, rw, rx, beta: -logsigmoid(beta * ((w - x) + (rw - rx))).mean(),
     ),
     ("β is not used.", lambda w, x, rw, rx, beta: mean_loss(w, x, rw, rx, 1.0)),
@@ -146,7 +146,7 @@ GRADIENT_MISTAKES: list[tuple[str, Made]] = [
     ),
     ("Every pair pulls alike: the weight is missing.", lambda w, x, rw, rx, beta: torch.full_like(w, -beta)),
     (
-        "The reference has the wrong sign, or its two sides have changed places: a policy that is its reference has margin 0.",
+        "The reference has the wrong sign, or its sides have changed places: the margin of the reference itself is 0.",
         lambda w, x, rw, rx, beta: slope(w, x, -rw, -rx, beta),
     ),
 ]
