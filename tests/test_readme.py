@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from insideout.data.pictures.digits import load_digits
+from insideout.errors import BadInput
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\| `([^`]+)` \|", README, flags=re.M) + re.findall(r"^(make \w+)", README, flags=re.M)
@@ -40,9 +43,20 @@ def test_the_tour_runs_from_top_to_bottom(tmp_path):
         if "--resume" in words:  # a run that there is to go on with
             begun = [word for word in words if word != "--resume"]
             run(begun, tmp_path, environment)
+        if words[0] == "draw" and not digits_within_reach(tmp_path):
+            continue  # its pictures come from the package index, once
         run(words, tmp_path, environment)
     assert (tmp_path / "runs/mine/report.html").is_file()
     assert (tmp_path / "runs/notes/report.html").is_file()
+
+
+def digits_within_reach(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INSIDEOUT_HOME", str(folder / "home"))
+        try:
+            return bool(load_digits())
+        except BadInput:
+            return False
 
 
 def run(words, folder, environment):
