@@ -16,10 +16,9 @@ from insideout.exercises.drawing import tensor
 # loss: logits, ids, weights -> the weighted mean of the surprise
 
 
-def draw_said(rng: random.Random, B: int, T: int, V: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+def draw_said(rng: random.Random, B: int, T: int = 3, V: int = 3) -> tuple[Tensor, Tensor, Tensor]:
     """Logits (B, T, V), ids (B, T), and each token's weight, (B, T): prompts that end at different places, and some
     of their words are learned a little."""
-    T = max(T, 3)
     ids = torch.tensor([[rng.randrange(V) for _ in range(T)] for _ in range(B)])
     weights = torch.zeros(B, T, dtype=torch.float64)
     for row in range(B):
@@ -72,7 +71,7 @@ loss = Exercise(
         (torch.tensor([[[0.0, 3.0], [2.0, 0.0], [0.0, 1.0], [4.0, 0.0]]], dtype=torch.float64),
          torch.tensor([[0, 1, 1, 0]]), torch.tensor([[0.3, 0.3, 1.0, 1.0]], dtype=torch.float64)),
     ],
-    section="Batches",
+    section="The idea, in one drawing",
 )  # fmt: skip
 loss.mistake(
     "There is no shift: position t is asked for the token that it has just read. It says the token after it.",
@@ -165,9 +164,8 @@ loss.mistake(
 # gradient: logits, targets -> the gradient at the logits
 
 
-def draw_targets(rng: random.Random, T: int, V: int = 3) -> tuple[Tensor, Tensor]:
+def draw_targets(rng: random.Random, T: int = 3, V: int = 3) -> tuple[Tensor, Tensor]:
     """Logits (T, V), and what each position is to say, (T,), at least two of them, or -100."""
-    T = max(T, 3)
     targets = torch.tensor([rng.randrange(V) for _ in range(T)])
     hidden = rng.sample(range(T), rng.randint(1, T - 2))
     targets[hidden] = IGNORE
