@@ -9,6 +9,7 @@ from tests.exercises import (
     answers_part_2a,
     answers_part_2b,
     answers_part_3,
+    answers_part_3_intro,
     answers_part_3_sft,
     answers_part_3b,
     answers_part_3c,
