@@ -2,7 +2,7 @@
 
 Its vocabulary is learned from stories and from questions, as a large model's is from all kinds of text; what it is
 trained on is stories and plain facts alone. Where a story ends, the model learns to say the end token. The first stage
-of part 3's model.
+of part 3's model. Taught in book/3-fine-tuning-a-transformer/00_introduction.md.
 """
 
 from collections.abc import Iterator
