@@ -18,7 +18,8 @@ from tests.exercises import (
 
 ANSWERS = (
     answers_part_1.ANSWERS | answers_part_2a.ANSWERS | answers_part_2b.ANSWERS
-    | answers_part_3.ANSWERS | answers_part_3b.ANSWERS | answers_part_3c.ANSWERS
+    | answers_part_3.ANSWERS | answers_part_3_intro.ANSWERS | answers_part_3_sft.ANSWERS
+    | answers_part_3b.ANSWERS | answers_part_3c.ANSWERS
     | answers_part_3d.ANSWERS
 )  # fmt: skip
 RIGHT, WRONG = answers_part_1.RIGHT, answers_part_1.WRONG

@@ -5,6 +5,7 @@
 It goes on from the base model, or from any other: one of ours by its folder, whose vocabulary gets the template's
 tokens, or a pretrained one from the Hub, which keeps the template that it was tuned in. It learns from the town's
 demonstrations, drawn anew for each step, or from a .jsonl of conversations. `lora` does the same with the model frozen.
+Taught in book/3-fine-tuning-a-transformer/04_supervised_fine_tuning.md.
 Sources: Ouyang et al. 2022 (InstructGPT), §3.5; Taori et al. 2023 (Alpaca).
 """
 
