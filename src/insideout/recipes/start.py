@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from insideout.errors import BadInput
 from insideout.recipes.job import Inputs
-from insideout.recipes.sft import trained
+from insideout.recipes.sft import format_of, trained
 
 if TYPE_CHECKING:
-    from insideout.finetuning.chat import ChatFormat, ChatWriter
     from insideout.transformer.model import GPT
 
 
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 class Start:
     """A model that answers."""
 
-    writer: "ChatWriter"
+    writer: Any
     """It, asked at the temperature that was wished for."""
-    chat: "ChatFormat"
-    """How it is spoken with."""
+    chat: Any
+    """How it is spoken with: a ChatFormat, or a HubChat."""
     template: str
-    """The name of that format."""
+    """The name of that format; own: the pretrained model's."""
 
     @property
     def tokenizer(self) -> Any:
@@ -50,9 +49,12 @@ def answering(given: str, inputs: Inputs, temperature: float = 1.0) -> Start:
     Raises BadInput for one that was never tuned on conversations.
     """
     from insideout.finetuning.chat import ChatWriter
+    from insideout.finetuning.hub_chat import HubWriter
 
     found = inputs["model"] if "model" in inputs else trained(given)
     writer = found.writer(temperature) if hasattr(found, "writer") else None
+    if isinstance(writer, HubWriter):
+        return Start(writer, writer.chat, "own")
     if isinstance(writer, ChatWriter):
         return Start(writer, writer.format, writer.template.name)
     raise BadInput(
@@ -61,16 +63,11 @@ def answering(given: str, inputs: Inputs, temperature: float = 1.0) -> Start:
     )
 
 
-def chat_of(tokenizer: Any, template: str) -> "ChatFormat":
+def chat_of(tokenizer: Any, template: str) -> Any:
     """The chat format that a run names."""
-    from insideout.finetuning.chat import ChatFormat
-    from insideout.finetuning.templates import TEMPLATES
-
-    return ChatFormat(tokenizer, TEMPLATES[template])
+    return format_of(tokenizer, template)
 
 
-def writer_of(model: Any, chat: "ChatFormat", temperature: float) -> "ChatWriter":
+def writer_of(model: Any, chat: Any, temperature: float) -> Any:
     """A model asked in a chat format."""
-    from insideout.finetuning.chat import ChatWriter
-
-    return ChatWriter(model, chat.tokenizer, temperature, template=chat.template)
+    return chat.writer(model, temperature)
