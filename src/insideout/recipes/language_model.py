@@ -11,13 +11,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from insideout.errors import BadInput, first_line
 from insideout.recipes.job import Job
-from insideout.recipes.origin import Origin, measured
-from insideout.recipes.runs import FORMAT, check_types, companions_of, fingerprint_of, json_lines, read_object
+from insideout.recipes.runs import FORMAT, check_types, companions_of, fingerprint_of, read_object
 from insideout.recipes.settings import from_dict
+from insideout.recipes.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from insideout.training.config import TrainConfig
@@ -29,43 +29,19 @@ FACTS = {"stage": str, "tokenizer_fingerprint": str, "n_parameters": int, "machi
 
 HUB_TOKENIZER = "tokenizer"
 """The folder of a pretrained model's own tokenizer, in place of tokenizer.json."""
-ENDED = {"machine": str, "date": str, "step": int, "seconds": float, "validation_loss": float | None}
 
 
 @dataclass(frozen=True)
-class LanguageModel:
+class LanguageModel(TrainedModel):
     """A trained language model on disk. `read` checks the folder; so does everything that is asked of it."""
 
-    path: Path
-    about: dict[str, Any]
-    config: Any
-    """The settings of its stage."""
-
-    @property
-    def origins(self) -> tuple[Origin, ...]:
-        """Where and when it was made."""
-        ended = self._ended()
-        return () if ended is None else (Origin(ended["machine"], ended["date"]),)
+    may_end: ClassVar[dict[str, Any]] = {"validation_loss": float | None}
 
     @property
     def fingerprint(self) -> str:
         """A hash of what was made: the newest weights and the tokenizer."""
         own = self.path / "tokenizer.json"
         return fingerprint_of(own if own.is_file() else self.path / HUB_TOKENIZER / own.name, self.newest())
-
-    @property
-    def report(self) -> Path:
-        """Where the report lies."""
-        return self.path / "report.html"
-
-    def newest(self) -> Path:
-        """The newest checkpoint. Raises BadInput where there is none."""
-        from insideout.training import checkpoint
-
-        newest = checkpoint.latest(self.path)
-        if newest is None:
-            raise BadInput(f"{self.path} has no checkpoint: make it anew.")
-        return newest
 
     def model_config(self) -> "GPTConfig":
         """The model's sizes, as it was built."""
@@ -96,31 +72,6 @@ class LanguageModel:
         if tokenizer.fingerprint != self.about["tokenizer_fingerprint"]:
             raise BadInput(f"The tokenizer in {self.path} is not the one this model was trained with: restore it.")
         return tokenizer
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """A record for each step: step, loss, lr, gradient_norm, seconds, and what was measured."""
-        from insideout.training.metrics import read
-
-        file = self.path / "metrics.jsonl"
-        records = read(file) if file.exists() else []
-        return [measured(record, self.origins) for record in records]
-
-    def samples(self) -> list[dict[str, Any]]:
-        """What the model wrote along the way: step and text."""
-        return json_lines(self.path / "samples.jsonl")
-
-    def result(self) -> dict[str, Any] | None:
-        """How it ended, or None where it has not."""
-        ended = self._ended()
-        return None if ended is None else measured(ended, self.origins)
-
-    def _ended(self) -> dict[str, Any] | None:
-        file = self.path / "result.json"
-        if not file.is_file():
-            return None
-        ended = read_object(file)
-        check_types(ended, ENDED, file, needed=ENDED.keys() - {"validation_loss"})
-        return ended
 
 
 def begin(job: Job, model: "GPT", tokenizer: Any, device: Any, **facts: Any) -> None:

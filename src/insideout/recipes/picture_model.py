@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from insideout.errors import BadInput
 from insideout.recipes.job import Job
-from insideout.recipes.origin import Origin, measured
 from insideout.recipes.runs import FORMAT, check_types, read_object
 from insideout.recipes.settings import from_dict
+from insideout.recipes.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,29 +30,12 @@ if TYPE_CHECKING:
     from insideout.training.config import TrainConfig
 
 FACTS = {"stage": str, "n_parameters": int, "machine": str, "scale": str}
-ENDED = {"machine": str, "date": str, "step": int, "seconds": float}
 R = TypeVar("R", bound="PictureModel")
 
 
 @dataclass(frozen=True)
-class PictureModel:
+class PictureModel(TrainedModel):
     """A model of pictures on disk. `read_pictures` checks the folder; so does everything that is asked of it."""
-
-    path: Path
-    about: dict[str, Any]
-    config: Any
-    """The settings of its stage."""
-
-    @property
-    def origins(self) -> tuple[Origin, ...]:
-        """Where and when it was made."""
-        ended = self._ended()
-        return () if ended is None else (Origin(ended["machine"], ended["date"]),)
-
-    @property
-    def report(self) -> Path:
-        """Where the report lies."""
-        return self.path / "report.html"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,46 +48,12 @@ class PictureModel:
         channels, height, width = self.about["data"]["shape"]
         return channels, height, width
 
-    def newest(self) -> Path:
-        """The newest checkpoint. Raises BadInput where there is none."""
-        from insideout.training import checkpoint
-
-        newest = checkpoint.latest(self.path)
-        if newest is None:
-            raise BadInput(f"{self.path} has no checkpoint: make it anew.")
-        return newest
-
     def splits(self) -> "Splits":
         """The pictures that it learned from and those held out. Raises BadInput where they are others by now."""
         found = pictures_of(self.config.data, self.config.size)
         if found["train"].fingerprint != self.about["data"]["fingerprint"]:
             raise BadInput(f"The pictures of {self.config.data} are not those that {self.path} learned from.")
         return found
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """A record for each step: step, loss, lr, gradient_norm, seconds, and what was measured."""
-        from insideout.training.metrics import read
-
-        file = self.path / "metrics.jsonl"
-        records = read(file) if file.exists() else []
-        return [measured(record, self.origins) for record in records]
-
-    def samples(self) -> list[dict[str, Any]]:
-        """What was written along the way: nothing."""
-        return []
-
-    def result(self) -> dict[str, Any] | None:
-        """How it ended, or None where it has not."""
-        ended = self._ended()
-        return None if ended is None else measured(ended, self.origins)
-
-    def _ended(self) -> dict[str, Any] | None:
-        file = self.path / "result.json"
-        if not file.is_file():
-            return None
-        ended = read_object(file)
-        check_types(ended, ENDED, file, needed=ENDED)
-        return ended
 
     def _load(self, model: "nn.Module", sizes: Any, device: str, averaged: bool) -> None:
         """The newest weights into a model of these sizes, ready to be used."""
