@@ -1,28 +1,16 @@
 """Answers that the graders have not seen: right ones pass, wrong ones are refused, and most of those are named."""
 
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 
 from insideout.exercises import grade, grading
 from insideout.exercises.catalogue import all_exercises
-from tests.exercises import (
-    answers_part_1,
-    answers_part_2a,
-    answers_part_2b,
-    answers_part_3,
-    answers_part_3_intro,
-    answers_part_3_sft,
-    answers_part_3b,
-    answers_part_3c,
-    answers_part_3d,
-)
 
-ANSWERS = (
-    answers_part_1.ANSWERS | answers_part_2a.ANSWERS | answers_part_2b.ANSWERS
-    | answers_part_3.ANSWERS | answers_part_3_intro.ANSWERS | answers_part_3_sft.ANSWERS
-    | answers_part_3b.ANSWERS | answers_part_3c.ANSWERS
-    | answers_part_3d.ANSWERS
-)  # fmt: skip
-RIGHT, WRONG = answers_part_1.RIGHT, answers_part_1.WRONG
+MODULES = [import_module(f"tests.exercises.{each.stem}") for each in sorted(Path(__file__).parent.glob("answers_*.py"))]
+ANSWERS = {id: tried for module in MODULES for id, tried in module.ANSWERS.items()}
+RIGHT, WRONG = "right", "wrong"
 SEED = 0  # one is enough here: the cases are more than enough to decide
 pytestmark = pytest.mark.filterwarnings("ignore")  # what wrong answers make torch and NumPy say
 
@@ -54,6 +42,7 @@ def test_wrong_answers_are_refused_and_most_are_named(id):
     assert sum(named) >= 0.6 * len(named), [i for i, each in enumerate(named) if not each]
 
 
-def test_every_exercise_is_tried():
+def test_every_exercise_is_tried_in_one_place():
+    assert sum(len(module.ANSWERS) for module in MODULES) == len(ANSWERS)
     assert set(ANSWERS) == {each.id for each in all_exercises()}
     assert all(len(tried[RIGHT]) >= 4 and len(tried[WRONG]) >= 15 for tried in ANSWERS.values())

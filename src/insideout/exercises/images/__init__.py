@@ -1,0 +1,1 @@
+"""Exercises of part 5: one module a chapter."""
