@@ -29,7 +29,7 @@ KINDS = {
     "qwen3": {"n_kv_heads": 1, "d_head": 16, "d_ff": 90, "mlp": "swiglu"},
     "alibi": {"positions": "alibi", "attention_bias": True, "mlp": "gelu"},
     "window": {"positions": "sinusoidal", "window": 8, "qk_norm": False},
-    "attention alone": {"mlp": "none", "bias": True, "positions": "none"},
+    "attention alone": {"mlp": "none", "bias": True, "positions": "none", "token_shift": True},
 }
 
 

@@ -34,7 +34,7 @@ from tests.training.tiny import VOCABULARY, Replay, Tiny, batch, config, fingerp
 base = Path(sys.argv[1])
 PARTS = 4
 GPTS = {
-    "grouped": {"n_kv_heads": 2, "mlp": "swiglu", "n_layers": 2},
+    "grouped": {"n_kv_heads": 2, "mlp": "swiglu", "n_layers": 2, "token_shift": True},
     "one key head": {"n_kv_heads": 1, "mlp": "none", "d_ff": None, "attention_bias": True, "window": 3},
     "biased": {"positions": "learned", "norm": "layernorm", "mlp": "gelu_tanh", "bias": True, "qk_norm": False},
     "untied": {"positions": "alibi", "tie_embeddings": False, "n_kv_heads": 2, "d_head": 6},

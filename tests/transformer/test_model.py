@@ -26,7 +26,7 @@ VARIANTS = [
     dict(norm="layernorm", bias=True, qk_norm=False, tie_embeddings=False), dict(mlp="none"), dict(attention_bias=True),
     dict(rope_scaling="linear", rope_factor=3.0), dict(rope_scaling="llama3", rope_factor=8.0, rope_original_length=12),
     dict(window=5), dict(window=5, positions="alibi"), dict(window=1, positions="learned"),
-    dict(window=9, n_kv_heads=2), dict(window=24),
+    dict(window=9, n_kv_heads=2), dict(window=24), dict(token_shift=True),
 ]  # fmt: skip
 
 

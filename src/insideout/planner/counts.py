@@ -36,7 +36,7 @@ class Counts:
     embedding: int
     """V C of an embedding of its own; 0 when it is the head."""
     rest: int
-    """Learned positions and the last norm."""
+    """Learned positions, the last norm, and the gain of a token shift."""
 
     @property
     def block(self) -> int:
@@ -75,7 +75,9 @@ def count(config: GPTConfig) -> Counts:
         block_vectors=vectors,
         head=config.vocab_size * c,
         embedding=0 if config.tie_embeddings else config.vocab_size * c,
-        rest=norm + (config.context_length * c if config.positions == "learned" else 0),
+        rest=norm
+        + (config.context_length * c if config.positions == "learned" else 0)
+        + (c if config.token_shift else 0),
     )
 
 

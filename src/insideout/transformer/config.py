@@ -65,6 +65,8 @@ class GPTConfig:
     """RMSNorm on queries and keys, per head, as in Qwen3; Dehghani et al. 2023 introduced it with LayerNorm."""
     tie_embeddings: bool = True
     """Use the token embedding as the output head (Press and Wolf 2017)."""
+    token_shift: bool = False
+    """Give each token's vector a learned share of the vector before it (Peng et al. 2023)."""
     dropout: float = 0.0
     """Probability of zeroing an activation while training."""
 

@@ -29,6 +29,7 @@ from insideout.transformer.positions import (
     scaled_frequencies,
     sinusoidal_table,
 )
+from insideout.transformer.token_shift import TokenShift, earlier
 
 
 class Block(nn.Module):
@@ -66,6 +67,7 @@ class GPT(nn.Module):
         self.position_embedding = (
             nn.Embedding(config.context_length, config.d_model) if config.positions == "learned" else None
         )
+        self.token_shift = TokenShift(config.d_model) if config.token_shift else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.norm = make_norm(config)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
@@ -123,7 +125,8 @@ class GPT(nn.Module):
             self._check_length(n_new, cache)
             positions = torch.arange(n_new, device=ids.device)[None] if cache is None else cache.positions(n_new)
             context = self._context(positions, cache)  # positions (B or 1, T)
-        x = self.embed(ids, positions)  # (B, T, C)
+        before = earlier(ids) if cache is None or not self.config.token_shift else cache.before(ids)
+        x = self.embed(ids, positions, before)  # (B, T, C)
         for block in self.blocks:
             if self.checkpoint_activations and self.training:
                 x = checkpoint(block, x, context, cache, explain, use_reentrant=False)
@@ -139,9 +142,16 @@ class GPT(nn.Module):
 
         split(self, device, n_ranks)
 
-    def embed(self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T C"]:
-        """What enters the first block: the tokens, and where they stand if positions are added."""
+    def embed(
+        self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "#B T"], before: Int[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B T C"]:
+        """What enters the first block: the tokens, and where they stand if positions are added.
+
+        With token_shift, also a share of the tokens `before` them; those of `ids` themselves, if none are given.
+        """
         x = self.token_embedding(ids)  # (B, T, C)
+        if self.token_shift is not None:
+            x = self.token_shift(x, self.token_embedding(earlier(ids) if before is None else before), positions)
         if self.position_embedding is not None:
             x = x + self.position_embedding(positions)
         elif self.config.positions == "sinusoidal":

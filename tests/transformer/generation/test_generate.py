@@ -21,6 +21,7 @@ KINDS = {
     "GPT-2": {"positions": "learned", "norm": "layernorm", "mlp": "gelu_tanh", "bias": True, "qk_norm": False},
     "window": {"window": 5},
     "ALiBi": {"positions": "alibi"},
+    "token shift": {"token_shift": True},
     "dropout": {"dropout": 0.5},
 }
 

@@ -31,9 +31,10 @@ def shaken(seed: int, amount: float, **changes) -> GPT:
     seed=st.integers(0, 99),
     amount=st.sampled_from([0.1, 0.4, 1.0]),
     norm=st.sampled_from(["rmsnorm", "layernorm"]),  # the Decoder's kind, and another
+    token_shift=st.booleans(),
 )
-def test_the_text_is_the_one_written_token_by_token(lengths, n_draft, n_new, stop, seed, amount, norm):
-    model = shaken(seed, amount, norm=norm)
+def test_the_text_is_the_one_written_token_by_token(lengths, n_draft, n_new, stop, seed, amount, norm, token_shift):
+    model = shaken(seed, amount, norm=norm, token_shift=token_shift)
     prompts = [torch.randint(7, (length,)).tolist() for length in lengths]
     written = generate_by_lookup(model, prompts, n_new, stop=stop, n_draft=n_draft)
     assert written.ids == generate(model, prompts, n_new, temperature=0.0, stop=stop)

@@ -26,7 +26,7 @@ def random_model(seed: int, **sizes) -> GPT:
 
 @pytest.fixture(scope="module")
 def target() -> GPT:
-    return random_model(1, n_layers=2, n_kv_heads=1)
+    return random_model(1, n_layers=2, n_kv_heads=1, token_shift=True)
 
 
 @pytest.fixture(scope="module")

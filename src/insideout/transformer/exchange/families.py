@@ -57,6 +57,8 @@ def import_transformers() -> Any:
 
 def family_of(config: GPTConfig) -> str:
     """The family whose architecture this config is; BadInput if it is none of them."""
+    if config.token_shift:
+        raise BadInput("This configuration has token_shift, for which no family of transformers has a place.")
     modern = config.positions == "rope" and config.norm == "rmsnorm" and config.mlp == "swiglu"
     if modern and config.qk_norm and not config.bias:
         return "qwen3"

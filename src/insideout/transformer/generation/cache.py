@@ -39,6 +39,7 @@ class KVCache:
         shape = (config.n_layers, batch_size, 2 * config.kv_heads, n_slots, config.head_width)
         self._hold(torch.zeros(shape, device=device, dtype=dtype))
         self.lengths = torch.zeros(batch_size, dtype=torch.long, device=device)  # (B,)
+        self.ids = torch.zeros(batch_size, n_slots, dtype=torch.long, device=device)  # (B, S), where `before` is asked
         self.aligned: int | None = 0  # the length every row shares, or None
 
     def _hold(self, slots: Float[Tensor, "L B both S D"]) -> None:
@@ -74,6 +75,12 @@ class KVCache:
         self.values[layer, rows, :, slots] = v.transpose(1, 2)
         return self.keys[layer], self.values[layer]
 
+    def before(self, ids: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+        """Write down the new tokens; return the one before each, of a row's first token any."""
+        slots = self.positions(ids.shape[1]).expand(ids.shape)  # (B, T)
+        self.ids.scatter_(1, slots, ids)
+        return self.ids.gather(1, (slots - 1).clamp(min=0))
+
     def advance(self, n_new: int) -> None:
         """Call once after all layers have appended: every row has grown by `n_new`."""
         self.lengths += n_new
@@ -98,4 +105,5 @@ class KVCache:
     def select(self, rows: Int[Tensor, " N"]) -> None:
         """Go on with these rows, in this order; one that is named twice is held twice."""
         self._hold(self.slots[:, rows])
+        self.ids = self.ids[rows]
         self.lengths = self.lengths[rows]

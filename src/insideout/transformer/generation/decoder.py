@@ -30,6 +30,7 @@ from insideout.transformer.feed_forward import FeedForward
 from insideout.transformer.generation.cache import KVCache
 from insideout.transformer.model import GPT, Block
 from insideout.transformer.norm import RMSNorm
+from insideout.transformer.token_shift import TokenShift
 
 LARGEST = 50_000_000
 """Parameters above which the arithmetic outweighs the starting, and a second copy of the weights the gain."""
@@ -37,7 +38,7 @@ MANY = 8
 """Rows from which a product is faster with its matrix stored as (in, out); for fewer, as (out, in)."""
 KNOWN = {
     GPT, Block, CausalSelfAttention, FeedForward, nn.ModuleList, nn.Linear, nn.Embedding, RMSNorm, nn.Identity,
-    nn.Dropout,
+    nn.Dropout, TokenShift,
 }  # fmt: skip
 
 
@@ -84,6 +85,9 @@ class Decoder:
         self.head = self.stored(model.head.weight * gain_of(model.norm))  # (C, V)
         self.epsilon = torch.tensor(config.norm_eps, dtype=self.embedding.dtype)
         self.prepare_positions(model, self.length + n_new)
+        last = (cache.lengths - 1).repeat_interleave(n_branches)[:, None]
+        self.read = cache.ids.repeat_interleave(n_branches, dim=0).gather(1, last)  # (N, 1 + tokens read since)
+        self.share = None if model.token_shift is None else model.token_shift.gain
 
     def take_over(self, cache: KVCache, n_new: int) -> None:
         """Keys and values of the prompts, in slots where all end together, and the mask that this and branches need."""
@@ -152,6 +156,10 @@ class Decoder:
         """Scores of what follows each of T more tokens of every row; with branches, T is 1."""
         n_new = ids.shape[1]
         x = F.embedding(ids.flatten(), self.embedding)  # (N T, C)
+        if self.share is not None:
+            self.read = torch.cat([self.read, ids], dim=1)
+            before = self.read[:, -n_new - 1 : -1]  # (N, T); a prompt stands before the first, so there is one
+            x.addcmul_(F.embedding(before.flatten(), self.embedding), self.share)
         at = self.positions(ids)
         if self.added is not None:
             x = x + self.added[at]
@@ -213,6 +221,7 @@ class Decoder:
     def keep(self, rows: Int[Tensor, " n"]) -> None:
         """Go on with these of the present rows. The others are no longer computed; their slots stay."""
         self.rows = rows if self.rows is None else self.rows[rows]
+        self.read = self.read[rows]
         if isinstance(self.position, Tensor):
             self.position = self.position[rows]
 
@@ -220,6 +229,8 @@ class Decoder:
         """Every row drops the last `n` tokens that it read."""
         self.length -= n * self.n_branches
         self.position = self.position - n
+        if self.share is not None:
+            self.read = self.read[:, : self.read.shape[1] - n]
 
     def activation(self, hidden: Float[Tensor, "N F"]) -> Float[Tensor, "N d_ff"]:
         """The feed-forward layer's nonlinearity."""
