@@ -26,7 +26,7 @@ def random_model(seed: int, **sizes) -> GPT:
 
 @pytest.fixture(scope="module")
 def target() -> GPT:
-    return random_model(1, n_layers=2, n_kv_heads=1, token_shift=True)
+    return random_model(1, n_layers=2, n_kv_heads=1)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,10 @@ def test_one_step_follows_p_and_a_wrong_rule_would_not():
 
 
 @pytest.mark.parametrize("n_draft", [1, 3, 7])
-def test_greedy_text_is_the_targets_own(target, draft, n_draft):
-    prompts = [[1], [2, 3, 0, 4, 4], [4, 4]]
+@pytest.mark.parametrize("token_shift", [False, True])
+def test_greedy_text_is_the_targets_own(n_draft, token_shift):
+    target = random_model(1, n_layers=2, n_kv_heads=1, token_shift=token_shift)
+    draft, prompts = random_model(2, token_shift=token_shift), [[1], [2, 3, 0, 4, 4], [4, 4]]
     found = speculate(target, draft, prompts, 20, n_draft=n_draft, temperature=0.0)
     assert found.ids == generate(target, prompts, 20, temperature=0.0)
 
