@@ -3,7 +3,7 @@
     3 × [convolution 3 × 3, norm, ReLU, convolution, norm, ReLU, halved] ── mean over places ── features ── classes
 
 Features of a network trained on these very pictures tell good digits from bad ones better than those of a network
-trained on photographs. Shapes: B pictures, D features. Used in part 5, by the chapter on measuring pictures.
+trained on photographs. Shapes: B pictures, D features. Taught in book/5-from-noise-to-images/05_measuring_pictures.md.
 """
 
 from dataclasses import dataclass

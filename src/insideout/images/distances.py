@@ -6,7 +6,7 @@
     precision_and_recall(...)         the share of drawn pictures that look real, of real ones that could be drawn
 
 Shapes: N drawn pictures, M real ones, D features each. All of it is computed in float64.
-Used in part 5, by the chapter on measuring pictures.
+Taught in book/5-from-noise-to-images/05_measuring_pictures.md.
 """
 
 from typing import NamedTuple
