@@ -83,15 +83,28 @@ def test_real_pictures_beat_noise_and_copies_are_found(home, drawer, monkeypatch
         monkeypatch.setattr("insideout.images.flow.draw_pictures", lambda *given, **named: drawn)
         return measure(drawer, classifier, "test")
 
-    train, test = splits["train"], splits["test"]
-    copied = torch.stack([train.pictures[train.labels == label][i] for i, label in enumerate(test.labels)])
-    copies, noise = scores_of(copied), scores_of(torch.randn(test.pictures.shape))
+    train, test, other = splits["train"], splits["test"], splits["development"]
+    copied = torch.stack([train.pictures[train.labels == label][i] for i, label in enumerate(other.labels)])
+    copies, noise = scores_of(copied), scores_of(torch.randn(other.pictures.shape))
     assert copies.accuracy.mean > 0.9 > noise.accuracy.mean and copies.kid.mean < noise.kid.mean
     assert copies.nearest.mean == 0 < copies.real_nearest.low and noise.nearest.mean > copies.real_nearest.high
     assert copies.real_accuracy.mean == pytest.approx(classifier.result()["test_accuracy"])
     monkeypatch.undo()
     drawn = measure(drawer, classifier, "development", n_steps=2)
-    assert drawn.n_calls == 4 and drawn.accuracy.n == len(splits["development"])
+    assert drawn.n_calls == 4 and drawn.accuracy.n == len(test)
+
+
+def test_what_is_measured_has_the_classes_of_independent_pictures(home, drawer, monkeypatch):
+    """With the classes of the reference itself KID would be too small, and below that of real pictures."""
+    splits, asked = drawer.splits(), []
+
+    def note(model, labels, shape, **settings):
+        asked.extend(labels.tolist())
+        return Solution(torch.zeros(len(labels), *shape), 2, None)
+
+    monkeypatch.setattr("insideout.images.flow.draw_pictures", note)
+    measure(drawer, made("digits_classifier", home), "test")
+    assert asked == splits["development"].labels.tolist()
 
 
 def test_a_classifier_of_other_pictures_measures_nothing(home, drawer):

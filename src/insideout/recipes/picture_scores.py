@@ -5,6 +5,8 @@
 accuracy   the share that a classifier, which never saw them, takes for what was asked for; and that of real pictures
 kid        the distance of drawn pictures from real ones of the split, in the classifier's features
 floor      that of other real pictures from the same ones: no model can be nearer
+           what is drawn has the classes of these others: with those of the split itself it would agree in its classes
+           as no independent pictures do, and kid would be too small
 nearest    how far a drawn picture is from the nearest training picture, and how far a held-out one is: copies
            are nearer
 
@@ -54,7 +56,7 @@ def measure(
     solver: Solver = "heun",
     seed: int = 0,
 ) -> PictureScores:
-    """As many pictures as the split has, with its classes, drawn and measured.
+    """As many pictures as the other of development and test has, with its classes, drawn and held against the split.
 
     Raises BadInput for a classifier of other pictures, and where drawing does.
     """
@@ -68,9 +70,9 @@ def measure(
     splits, judge, model = drawer.splits(), classifier.model(), drawer.model()
     real, other = splits[split], splits[OTHER[split]]
     drawn, n_calls = [], 0
-    for rows in torch.split(torch.arange(len(real)), 500):
+    for rows in torch.split(torch.arange(len(other)), 500):
         solution = draw_pictures(
-            model, real.labels[rows], drawer.shape, n_steps=n_steps, solver=solver, guidance=guidance,
+            model, other.labels[rows], drawer.shape, n_steps=n_steps, solver=solver, guidance=guidance,
             seed=seed * 1_000_003 + int(rows[0]),
         )  # fmt: skip
         drawn.append(solution.x.clamp(-1, 1))
@@ -79,11 +81,12 @@ def measure(
     with torch.no_grad():
         features, real_features, others = (judge.features(each) for each in (pictures, real.pictures, other.pictures))
         right, real_right = (
-            int((judge.to_classes(each).argmax(1) == real.labels).sum()) for each in (features, real_features)
+            int((judge.to_classes(each).argmax(1) == asked.labels).sum())
+            for each, asked in ((features, other), (real_features, real))
         )
     shares = precision_and_recall(features, real_features)
     return PictureScores(
-        proportion(right, len(real)), proportion(real_right, len(real)), kid_interval(features, real_features),
+        proportion(right, len(other)), proportion(real_right, len(real)), kid_interval(features, real_features),
         kid_interval(others, real_features), shares.precision, shares.recall,
         interval(nearest(pictures, splits["train"].pictures).tolist()),
         interval(nearest(real.pictures, splits["train"].pictures).tolist()), n_calls,

@@ -138,26 +138,37 @@ KID_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor], Tensor]]] = [
     ),
     (
         "The diagonal is counted out, and still in the sum.",
-        lambda x, y: kernel(x, x).sum() / (len(x) * (len(x) - 1)) + kernel(y, y).sum() / (len(y) * (len(y) - 1))
-        - 2 * kernel(x, y).mean(),
+        lambda x, y: (
+            kernel(x, x).sum() / (len(x) * (len(x) - 1))
+            + kernel(y, y).sum() / (len(y) * (len(y) - 1))
+            - 2 * kernel(x, y).mean()
+        ),
     ),
-    ("The 2 is missing: the pairs of one and the other count twice.", lambda x, y: among(x) + among(y) - kernel(x, y).mean()),
+    (
+        "The 2 is missing: the pairs of one and the other count twice.",
+        lambda x, y: among(x) + among(y) - kernel(x, y).mean(),
+    ),
     ("The sign of the last term is wrong.", lambda x, y: among(x) + among(y) + 2 * kernel(x, y).mean()),
     ("The sign is wrong: alike within, and less alike across, is a distance above 0.", lambda x, y: -unbiased(x, y)),
     ("The kernel is a square: its power is 3.", lambda x, y: unbiased(x, y, 2)),
     ("The kernel is linear: its power is 3.", lambda x, y: unbiased(x, y, 1)),
     ("The kernel lacks the + 1.", with_kernel(lambda x, y: (x @ y.T / x.shape[1]) ** 3)),
     ("The product is not divided by D.", with_kernel(lambda x, y: (x @ y.T + 1) ** 3)),
-    ("The product is divided by √D, as in attention: it is D here.", with_kernel(lambda x, y: (x @ y.T / x.shape[1] ** 0.5 + 1) ** 3)),
+    (
+        "The product is divided by √D, as in attention: it is D here.",
+        with_kernel(lambda x, y: (x @ y.T / x.shape[1] ** 0.5 + 1) ** 3),
+    ),
     ("It is divided by D after the + 1.", with_kernel(lambda x, y: ((x @ y.T + 1) / x.shape[1]) ** 3)),
     ("The drawn pictures among themselves are missing.", lambda x, y: among(y) - 2 * kernel(x, y).mean()),
     ("The real pictures among themselves are missing.", lambda x, y: among(x) - 2 * kernel(x, y).mean()),
     ("The pairs of one and the other are missing.", lambda x, y: among(x) + among(y)),
     (
         "The features are averaged before the kernel: the mean of kernels is asked for.",
-        lambda x, y: kernel(x.mean(0, keepdim=True), x.mean(0, keepdim=True)).sum()
-        + kernel(y.mean(0, keepdim=True), y.mean(0, keepdim=True)).sum()
-        - 2 * kernel(x.mean(0, keepdim=True), y.mean(0, keepdim=True)).sum(),
+        lambda x, y: (
+            kernel(x.mean(0, keepdim=True), x.mean(0, keepdim=True)).sum()
+            + kernel(y.mean(0, keepdim=True), y.mean(0, keepdim=True)).sum()
+            - 2 * kernel(x.mean(0, keepdim=True), y.mean(0, keepdim=True)).sum()
+        ),
     ),
     ("It is cut off at 0: an unbiased estimate may lie below.", lambda x, y: unbiased(x, y).clamp(min=0)),
     (
@@ -165,11 +176,14 @@ KID_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor], Tensor]]] = [
         lambda x, y: unbiased(x, y).clamp(min=0).sqrt(),
     ),
     (
-        "A pair of one and the other with the same number is left out: they are different pictures, and N and M may differ.",
-        lambda x, y: among(x) + among(y)
-        - 2 * (kernel(x, y).sum() - kernel(x, y).diagonal().sum()) / (len(x) * len(y) - min(len(x), len(y))),
+        "A pair of one and the other with the same number is left out: they are different pictures.",
+        lambda x, y: (
+            among(x)
+            + among(y)
+            - 2 * (kernel(x, y).sum() - kernel(x, y).diagonal().sum()) / (len(x) * len(y) - min(len(x), len(y)))
+        ),
     ),
-]  # fmt: skip
+]
 for diagnosis, wrong in KID_MISTAKES:
     kid.mistake(diagnosis, wrong)
 
@@ -200,14 +214,19 @@ recall = Exercise(
     section="Precision and recall: bad pictures, missing pictures",
 )  # fmt: skip
 RECALL_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, int], Tensor]]] = [
-    ("This is precision: the balls are around the drawn pictures, and the real ones are counted.", lambda x, y, k: share(y, x, k)),
+    (
+        "This is precision: the balls are around the drawn pictures, and the real ones are counted.",
+        lambda x, y, k: share(y, x, k),
+    ),
     (
         "Off by one: the nearest of a picture's own set is the picture itself.",
         lambda x, y, k: (torch.cdist(y, x) <= radii_of(x, k - 1)).any(1).double().mean(),
     ),
     (
         "Off by one: the ball reaches to the neighbour after the k-th.",
-        lambda x, y, k: (torch.cdist(y, x) <= torch.cdist(x, x).sort(1).values[:, min(k + 1, len(x) - 1)]).any(1).double().mean(),
+        lambda x, y, k: (
+            (torch.cdist(y, x) <= torch.cdist(x, x).sort(1).values[:, min(k + 1, len(x) - 1)]).any(1).double().mean()
+        ),
     ),
     (
         "The share of the balls that hold a real picture is returned: the share of the real pictures is asked for.",
@@ -249,12 +268,16 @@ RECALL_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, int], Tensor]]] = [
     ),
     (
         "The k-th nearest from the far end is taken: sort upwards.",
-        lambda x, y, k: (torch.cdist(y, x) <= torch.cdist(x, x).sort(dim=1, descending=True).values[:, k]).any(1).double().mean(),
+        lambda x, y, k: (
+            (torch.cdist(y, x) <= torch.cdist(x, x).sort(dim=1, descending=True).values[:, k]).any(1).double().mean()
+        ),
     ),
     (
         "The nearest drawn picture alone is asked whether its ball reaches: another ball may.",
-        lambda x, y, k: (torch.cdist(y, x).min(1).values <= radii_of(x, k)[torch.cdist(y, x).argmin(1)]).double().mean(),
+        lambda x, y, k: (
+            (torch.cdist(y, x).min(1).values <= radii_of(x, k)[torch.cdist(y, x).argmin(1)]).double().mean()
+        ),
     ),
-]  # fmt: skip
+]
 for diagnosis, wrong_share in RECALL_MISTAKES:
     recall.mistake(diagnosis, wrong_share)
