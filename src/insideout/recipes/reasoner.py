@@ -7,7 +7,7 @@ It learns only from sums of the training split, new ones each step, in a vocabul
 one token. `steps` decides how far it gets. The default leaves it half-good: about half of what it draws is right, so
 that in a group of answers some are better than others, which is what a method that compares them needs (`grpo`). With
 three times as many steps it is nearly always right within the lengths that it was trained on.
-The first stage of part 4's model. Taught in book/4-reasoning-with-transformers/09_grpo.md.
+The first stage of part 4's model. Used in part 4.
 Sources: Nye et al. 2021 (scratchpads); Wei et al. 2022 (chain of thought).
 """
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from insideout.data.suite import Question
     from insideout.reasoning.thinking import ThinkingFormat, ThinkingWriter
     from insideout.transformer.model import GPT
-    from insideout.transformer.tokenizer import BPETokenizer
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,13 @@ SETTINGS: dict[Scale, ReasonerConfig] = {
     "laptop": ReasonerConfig(
         model=GPTConfig(vocab_size=384, context_length=80, d_model=128, n_layers=3, n_heads=4),
         train=TrainConfig(
-            steps=400, batch_size=64, lr=4e-3, min_lr=4e-4, warmup_steps=20, optimizer="muon", precision="float32",
-            eval_every=100, checkpoint_every=200,
+            steps=130, batch_size=32, lr=4e-3, min_lr=4e-4, warmup_steps=20, optimizer="muon", precision="float32",
+            eval_every=65, checkpoint_every=200,
         ),
     ),
     "gpu": ReasonerConfig(
-        longest=12, largest=99, questions=500, samples=8,
-        model=GPTConfig(vocab_size=2048, context_length=256, d_model=384, n_layers=6, n_heads=6),
+        longest=12, largest=30, questions=500, samples=8,
+        model=GPTConfig(vocab_size=1536, context_length=256, d_model=384, n_layers=6, n_heads=6),
         train=TrainConfig(
             steps=1500, batch_size=512, lr=2e-3, min_lr=2e-4, warmup_steps=50, optimizer="muon", precision="float32",
             eval_every=250, checkpoint_every=500,
@@ -109,6 +108,8 @@ SETTINGS: dict[Scale, ReasonerConfig] = {
     ),
 }  # fmt: skip
 
+MARKS = 7
+"""Tokens that stand for no text: of the chat, of thinking, and the pad."""
 SECTION = "Development problems"
 METRICS = (
     Metric("validation_loss", "held-out loss", unit="nats per token", section="Loss",
@@ -162,16 +163,19 @@ def writer_of(model: "GPT", chat: "ThinkingFormat", temperature: float) -> "Thin
     return ThinkingWriter(model, chat.tokenizer, temperature, template=chat.template, at_once=256)
 
 
-def vocabulary(config: ReasonerConfig) -> "BPETokenizer":
+def vocabulary(config: ReasonerConfig) -> Any:
     """Bytes, every number of these sums as one token, `####`, the chat's tokens and the two of thinking."""
     from insideout.reasoning.thinking import with_think_tokens
     from insideout.transformer.tokenizer import BPETokenizer
 
     last = (config.longest + 1) * config.largest
     text = "".join(f"{n}+{n}={n}\n#### {n}\n" for n in range(1, last + 1))
-    room = config.model.vocab_size - len(with_think_tokens(BPETokenizer([])).special_tokens)
+    room = config.model.vocab_size - MARKS
     if room < 256:
-        raise BadInput(f"vocab_size is {config.model.vocab_size}: give at least 264, for all bytes and what marks talk.")
+        raise BadInput(
+            f"vocab_size is {config.model.vocab_size}; it must be at least {256 + MARKS}: 256 bytes, and the marks of "
+            "chat and thinking."
+        )
     return with_think_tokens(BPETokenizer.train(text, room))
 
 
@@ -236,8 +240,13 @@ def asked(
         )
 
     ended = fmean(bool(answer.finished) for answers in drawn for answer in answers)
-    words = f"{questions[-1].prompt[-1].content}\n→ {greedy[-1][0].text}"
+    words = f"{last_words(questions[-1])}\n→ {greedy[-1][0].text}"
     return {"greedy": right(greedy), "sampled": right(drawn), "stop_rate": ended}, words
+
+
+def last_words(question: "Question") -> str:
+    """What was asked last."""
+    return question.prompt if isinstance(question.prompt, str) else question.prompt[-1].content
 
 
 def load(folder: Path) -> Reasoner:

@@ -13,8 +13,9 @@ from insideout.data.problems.steps import Step, step
 from insideout.data.problems.worked import Worked, WorkedSuite
 from insideout.data.suite import Split
 from insideout.errors import BadInput
+from insideout.scales import Scale
 
-__all__ = ["Sums"]
+__all__ = ["Sums", "suite"]
 
 
 class Sums(WorkedSuite):
@@ -42,3 +43,8 @@ class Sums(WorkedSuite):
             total += number
         truth = Worked(total, tuple(steps), ("plus",) * k, numbers=tuple(numbers))
         return "+".join(map(str, numbers)), truth, " ".join(map(str, sorted(numbers)))
+
+
+def suite(at: Scale) -> Sums:
+    """What the scoreboard asks models that solve sums: of up to six additions."""
+    return Sums(range(1, 3 if at == "tiny" else 7))
