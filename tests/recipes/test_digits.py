@@ -218,6 +218,7 @@ def test_the_command_draws_and_shows_the_way(drawer, tmp_path, capsys):
         (("--out", "a.png", "--animation", "a.png"), "the same file"),
         (("--seed", "-1"), "seed is -1"),
         (("--solver", "huen"), "heun"),
+        (("--prompt", "a red circle"), "draws classes and reads no prompt"),
     ],
 )
 def test_the_command_refuses_in_one_sentence(drawer, tmp_path, monkeypatch, capsys, arguments, words):
@@ -230,7 +231,7 @@ def test_the_command_refuses_in_one_sentence(drawer, tmp_path, monkeypatch, caps
 
 def test_only_what_draws_can_draw(home, tmp_path, capsys):
     assert run("--recipe", "digits_classifier", "--out", str(tmp_path / "a.png")) == 2
-    assert "does not draw: choose one of digits_drawer" in capsys.readouterr().err
+    assert "does not draw: choose one of digits_drawer, scenes_drawer" in capsys.readouterr().err
     assert run("--recipe", "digits_drawr", "--out", str(tmp_path / "a.png")) == 2
     assert "did you mean digits_drawer" in capsys.readouterr().err
     assert run("--model", str(tmp_path), "--out", str(tmp_path / "a.png")) == 2

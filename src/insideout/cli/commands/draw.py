@@ -10,7 +10,9 @@ from insideout.cli.commands.shared import RUNS
 from insideout.errors import BadInput
 
 if TYPE_CHECKING:
+    from insideout.images.solvers import Solution
     from insideout.recipes.picture_model import Drawer
+    from insideout.recipes.scenes_drawer import SceneDrawer
 
 FRAMES = 40
 """The most that an animation has."""
@@ -22,12 +24,15 @@ SMALLEST = 48
 class Draw:
     """Let a trained model draw, from noise."""
 
-    recipe: str = "digits_drawer"
-    """Whose model: the name of a recipe that draws. It is made first where it is not stored."""
+    recipe: str = ""
+    """Whose model: the name of a recipe that draws. It is made first where it is not stored. Default: digits_drawer, or
+    scenes_drawer where there is a prompt."""
     model: str | None = None
     """Instead of a recipe, the folder of a run of one."""
     label: tuple[str, ...] = ()
     """What to draw: classes by name or number. Default: each class once."""
+    prompt: tuple[str, ...] = ()
+    """What to draw, in words: sentences such as "a red circle above a blue square", for a model that reads them."""
     n: int = 1
     """How many of each."""
     steps: int = 20
@@ -58,24 +63,43 @@ class Draw:
             raise BadInput(f"guidance is {self.guidance}; it must lie between -100 and 100, and 1 is none.")
         if not 0 <= self.seed < 2**63:
             raise BadInput(f"seed is {self.seed}; it must be at least 0 and less than 2^63.")
-        drawer = found(self.recipe, self.model, self.scale)
-        labels = labels_of(self.label or drawer.names, drawer.names) * self.n
-        from insideout.images.files import sheet, write_animation, write_png
-        from insideout.images.flow import draw_pictures
+        if self.prompt:
+            from insideout.data.pictures.captions import encode
 
-        solution = draw_pictures(
-            drawer.model(), labels, drawer.shape, n_steps=self.steps, solver=self.solver, guidance=self.guidance,
-            seed=self.seed, keep_trajectory=animation is not None,
-        )  # fmt: skip
-        columns, enlarged = len(labels) // self.n, -(-SMALLEST // drawer.shape[1])
+            encode(self.prompt)  # before a model is made
+        drawer = found(self.recipe or ("scenes_drawer" if self.prompt else "digits_drawer"), self.model, self.scale)
+        from insideout.images.files import sheet, write_animation, write_png
+
+        solution, columns = self.drawn(drawer, animation is not None)
+        enlarged = -(-SMALLEST // drawer.shape[1])
         write_png(sheet(solution.x, columns, enlarged), out)
-        print(f"{len(labels)} pictures, {solution.n_calls} calls of the field each: {out}")
+        n = len(solution.x)
+        print(f"{n} picture{'s' if n > 1 else ''}, {solution.n_calls} calls of the field each: {out}")
         if animation is not None and solution.trajectory is not None:
             every = -(-len(solution.trajectory) // FRAMES)
             kept = [*solution.trajectory[:-1:every], solution.trajectory[-1]]
             write_animation([sheet(each, columns, enlarged) for each in kept], animation)
             print(f"Their way from noise: {animation}")
         return 0
+
+    def drawn(self, drawer: "Drawer | SceneDrawer", keep_trajectory: bool) -> "tuple[Solution, int]":
+        """The pictures, and how many columns they make. Raises BadInput where the model cannot be asked so."""
+        from insideout.images.flow import draw_pictures
+        from insideout.images.painter import draw_captions
+        from insideout.recipes.picture_model import Drawer
+
+        how: dict[str, Any] = {
+            "n_steps": self.steps, "solver": self.solver, "guidance": self.guidance, "seed": self.seed,
+            "keep_trajectory": keep_trajectory,
+        }  # fmt: skip
+        if isinstance(drawer, Drawer):
+            if self.prompt:
+                raise BadInput("This model draws classes and reads no prompt: name them by --label.")
+            labels = labels_of(self.label or drawer.names, drawer.names)
+            return draw_pictures(drawer.model(), labels * self.n, drawer.shape, **how), len(labels)
+        if self.label or not self.prompt:
+            raise BadInput('This model draws what a sentence says: give --prompt, such as "a red circle".')
+        return draw_captions(drawer.model(), self.prompt * self.n, **how), len(self.prompt)
 
 
 def writable(name: str, flag: str, endings: tuple[str, ...]) -> Path:
@@ -88,11 +112,12 @@ def writable(name: str, flag: str, endings: tuple[str, ...]) -> Path:
     return path
 
 
-def found(recipe: str, folder: str | None, at: scales.Scale | None) -> "Drawer":
+def found(recipe: str, folder: str | None, at: scales.Scale | None) -> "Drawer | SceneDrawer":
     """The model that draws: of a run's folder, or of a recipe, which is made if need be."""
     from insideout.recipes import stage
     from insideout.recipes.picture_model import Drawer
     from insideout.recipes.runs import read_object
+    from insideout.recipes.scenes_drawer import SceneDrawer
 
     if folder is not None:
         path = files.expanded(folder, "--model") if folder else RUNS
@@ -106,7 +131,7 @@ def found(recipe: str, folder: str | None, at: scales.Scale | None) -> "Drawer":
             named = ", ".join(name for name in stage.STAGES if draws(stage.find(name)))
             raise BadInput(f"The recipe {recipe} does not draw: choose one of {named}.")
         result = stage.recipe(recipe, scale=at)
-    if not isinstance(result, Drawer):
+    if not isinstance(result, Drawer | SceneDrawer):
         raise BadInput(f"{folder} holds no model that draws: give the folder of one that does.")
     return result
 
@@ -114,9 +139,10 @@ def found(recipe: str, folder: str | None, at: scales.Scale | None) -> "Drawer":
 def draws(stage: Any) -> bool:
     """Does a stage make a model that draws?"""
     from insideout.recipes.picture_model import Drawer
+    from insideout.recipes.scenes_drawer import SceneDrawer
 
     made = get_type_hints(stage.load).get("return")
-    return isinstance(made, type) and issubclass(made, Drawer)
+    return isinstance(made, type) and issubclass(made, Drawer | SceneDrawer)
 
 
 def labels_of(asked: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
