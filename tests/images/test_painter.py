@@ -1,4 +1,4 @@
-"""From a sentence to a picture: what it is told and what not, and that each picture depends on its own caption alone."""
+"""From a sentence to a picture: what it is told, and that each depends on its own caption alone."""
 
 import pytest
 import torch

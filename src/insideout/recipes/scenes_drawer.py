@@ -189,11 +189,9 @@ def held_out_loss(model: "nn.Module", config: ScenesDrawerConfig, n: int = 256) 
     noise = torch.randn(made.pictures.shape, generator=generator)
     t = (torch.randperm(n, generator=generator) + 0.5) / n
     device = next(model.parameters()).device
-    given = (each.to(device) for each in (made.pictures, noise, t))
+    data, noise, t, ids = (each.to(device) for each in (made.pictures, noise, t, torch.tensor(encode(made.captions))))
     with torch.no_grad():
-        return float(
-            squared_error(model, *given, LINEAR, {"ids": torch.tensor(encode(made.captions), device=device)}).mean()
-        )
+        return float(squared_error(model, data, noise, t, LINEAR, {"ids": ids}).mean())
 
 
 def make(config: ScenesDrawerConfig, inputs: Inputs, job: Job) -> None:
@@ -212,7 +210,7 @@ def make(config: ScenesDrawerConfig, inputs: Inputs, job: Job) -> None:
     torch.manual_seed(config.train.seed)
     model, sizes = painter(config, config.model), config.model
 
-    def validate(model: "nn.Module") -> dict[str, float]:
+    def validate(model: Any) -> dict[str, float]:
         found = drawn_and_judged(
             model, "development", config.questions, n_steps=config.steps_drawn, guidance=config.guidance
         )
