@@ -13,6 +13,7 @@ from insideout.data.suite import Message
 from insideout.errors import BadInput
 from insideout.finetuning.lora import adapted, adapters_off
 from insideout.finetuning.peft_files import load_adapter
+from insideout.finetuning.quantised import QuantisedLinear
 from insideout.recipes import lora, sft
 from insideout.recipes.pretrained import Pretrained
 from insideout.recipes.stage import make_in, recipe
@@ -117,6 +118,20 @@ def test_a_tuned_model_is_gone_on_from_with_its_adapter_in_it(tuned):
     assert again.template == tuned.template == "ours"
 
 
+@pytest.mark.parametrize("kind", ["int8", "nf4"])
+def test_the_frozen_model_may_be_kept_in_few_bits(home, tuned, kind):
+    run = made("lora", quantise=kind, steps=4, warmup_steps=1)
+    model, ids = run.model(), torch.tensor([[1, 2, 3]])
+    rounded = [layer for layer in adapted(model).values() if isinstance(layer.base, QuantisedLinear)]
+    assert rounded and all(layer.base.kind == kind for layer in rounded)
+    assert torch.equal(run.model()(ids), model(ids))
+    [[answer]] = run.writer(0.0).write([TALK], 1, 0, 5)
+    assert answer.ids
+    again = made("lora", model=str(run.path), steps=1, warmup_steps=0, rank=2).model()
+    with adapters_off(again):
+        torch.testing.assert_close(again(ids), model(ids), atol=1e-5, rtol=1e-5)
+
+
 def test_a_stopped_run_goes_on_to_the_same_weights(home, data, tmp_path):
     settings = lora.LoRATuning(**{**vars(lora.SETTINGS["tiny"]), "data": data, "dropout": 0.1, "row_length": 128})
 
@@ -189,5 +204,5 @@ def test_what_cannot_be_is_refused_in_one_sentence(home, changes, words):
 def test_both_stages_learn_from_the_same(home):
     assert sft.STAGE.needs == lora.STAGE.needs
     assert set(vars(lora.SETTINGS["laptop"])) - set(vars(sft.SETTINGS["laptop"])) == {
-        "rank", "alpha", "targets", "rslora", "dropout",
+        "rank", "alpha", "targets", "rslora", "dropout", "quantise",
     }  # fmt: skip

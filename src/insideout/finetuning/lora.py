@@ -13,7 +13,6 @@ Taught in book/3-fine-tuning-a-transformer/05_lora.md. Sources: Hu et al. 2021 (
 """
 
 import contextlib
-import copy
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from insideout.errors import BadInput
+from insideout.finetuning.quantised import QuantisedLinear, dequantised_copy
 from insideout.training.config import fits
 from insideout.transformer.exchange.families import family_of
 from insideout.transformer.generation.inputs import SEEDS, real, whole
@@ -235,9 +235,13 @@ def adapters_off(model: nn.Module) -> Iterator[None]:
 def merge(model: nn.Module) -> None:
     """Add what the active adapters add to the base's matrices: as fast as without. `unmerge` takes it out again.
 
-    Raises BadInput where it was done already.
+    Raises BadInput where it was done already, and where the base is quantised.
     """
     check_unmerged(model)
+    if any(isinstance(layer.base, QuantisedLinear) for layer in adapted(model).values()):
+        raise BadInput(
+            "The base is quantised and cannot hold the sum: use merged_copy, of ordinary matrices."
+        )
     for layer in adapted(model).values():
         active = tuple(name for name in layer.active if name in layer.adapters)
         layer.base.weight.copy_(layer.weight)
@@ -254,8 +258,8 @@ def unmerge(model: nn.Module) -> None:
 
 
 def merged_copy(model: GPT) -> GPT:
-    """A plain GPT with the active adapters in its matrices; the model stays as it is."""
-    plain = copy.deepcopy(model)
+    """A plain GPT with the active adapters in its matrices, none of them quantised; the model stays as it is."""
+    plain = dequantised_copy(model)
     if not any(layer.merged for layer in adapted(plain).values()):
         merge(plain)
     for name, layer in adapted(plain).items():

@@ -2,6 +2,7 @@
 
     insideout lora                                   beside the base model of the town
     insideout lora --model smollm2 --n-examples 240 --steps 60 --batch-size 8
+    insideout lora --quantise nf4                    the model in 4 bits, which is QLoRA
     insideout chat --model RUN                       the model it began as, and its adapter
 
 A stage of its own and no setting of `sft`, since nearly every number is another: AdamW in place of Muon, a rate about
@@ -9,13 +10,13 @@ ten times that of full tuning, no decay. What it does is `sft`'s, by the same fu
 alone, and are refused beside any other model than the one that it was learned beside. Where peft knows the
 architecture, the folder `adapter` has it in peft's format as well.
 New rows of a vocabulary that had to grow are frozen too; for a model whose own template is used, there are none.
-Sources: Hu et al. 2021 (LoRA); Kalajdzievski 2023 (rsLoRA).
+Sources: Hu et al. 2021 (LoRA); Kalajdzievski 2023 (rsLoRA); Dettmers et al. 2023 (QLoRA).
 """
 
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from insideout.errors import BadInput
 from insideout.recipes.job import Inputs, Job
@@ -27,7 +28,6 @@ from insideout.training.config import TrainConfig
 from insideout.training.events import Note
 
 if TYPE_CHECKING:
-    from insideout.finetuning.lora import LoRAConfig
     from insideout.transformer.model import GPT
 
 
@@ -45,6 +45,8 @@ class LoRATuning(SFTConfig):
     """Scale by alpha / √rank instead."""
     dropout: float = 0.0
     """Of what A reads, while training."""
+    quantise: Literal["no", "int8", "nf4"] = "no"
+    """Keep the frozen matrices of the blocks in 8 or 4 bits: less memory, more time."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(weight_decay=0.0))
     """How it is trained; batch_size counts conversations: of a fixed set, as many rows as hold so many on average."""
 
@@ -91,26 +93,29 @@ class Adapted(Assistant):
 
     def model(self, device: str = "cpu") -> "GPT":
         """The base with its adapter beside it. Raises BadInput where the base is gone, or is another."""
-        from insideout.finetuning.lora import add_adapter
         from insideout.recipes.sft import grown
         from insideout.training import checkpoint
 
         model = grown(self.start().model(), self.about["vocab_size"], self.config.train.seed)
-        add_adapter(model, adapter_of(self.config), seed=self.config.train.seed)
+        adapt(model, self.config)
         checkpoint.load_into(self.newest(), model)
         return model.eval().to(device)
 
 
-def adapter_of(config: LoRATuning) -> "LoRAConfig":
-    """The adapter that these settings ask for."""
-    from insideout.finetuning.lora import LoRAConfig
+def adapt(model: "GPT", config: LoRATuning) -> None:
+    """Freeze the model, in as many bits as these settings ask for, and put the adapter beside it."""
+    from insideout.finetuning.lora import LoRAConfig, add_adapter
+    from insideout.finetuning.quantised import quantise_linears
 
-    return LoRAConfig(config.rank, config.alpha, config.targets, config.dropout, config.rslora)
+    if config.quantise != "no":
+        quantise_linears(model, config.quantise)
+    wanted = LoRAConfig(config.rank, config.alpha, config.targets, config.dropout, config.rslora)
+    add_adapter(model, wanted, seed=config.train.seed)
 
 
 def make(config: LoRATuning, inputs: Inputs, job: Job) -> None:
     """Learn an adapter from conversations, the result last."""
-    tune(config, inputs, job, adapter_of(config), keep)
+    tune(config, inputs, job, lambda model: adapt(model, config), keep)
 
 
 def keep(model: "GPT", base: str, job: Job) -> None:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from insideout.data.suite import Message
     from insideout.finetuning.chat import ChatFormat
     from insideout.finetuning.hub_chat import HubChat
-    from insideout.finetuning.lora import LoRAConfig
     from insideout.transformer.generation.writer import GPTWriter
     from insideout.transformer.model import GPT
 
@@ -139,17 +138,16 @@ def tune(
     config: SFTConfig,
     inputs: Inputs,
     job: Job,
-    adapter: "LoRAConfig | None" = None,
+    adapt: "Callable[[GPT], None] | None" = None,
     keep: "Callable[[GPT, str, Job], None] | None" = None,
 ) -> None:
-    """Tune a model on conversations: all of it, or an adapter beside it. `keep` is handed the trained model."""
+    """Tune a model on conversations: all of it, or what `adapt` puts beside it. `keep` is handed the trained model."""
     import dataclasses
 
     import torch
 
     from insideout.data.batch import packed
     from insideout.finetuning.chat import learned_share
-    from insideout.finetuning.lora import add_adapter
     from insideout.machine import choose_device
     from insideout.recipes.texts import Samples
     from insideout.training import distributed
@@ -167,8 +165,8 @@ def tune(
     base = str(start.path.absolute()) if hasattr(start, "path") else str(start.name)
     if length > model.config.context_length:
         raise BadInput(f"row_length is {length}, more than the model's context of {model.config.context_length}.")
-    if adapter is not None:
-        add_adapter(model, adapter, seed=config.train.seed)
+    if adapt is not None:
+        adapt(model)
     batch_of, held_out, prompt = conversations(config, chat)
     share = learned_share(held_out)
     job.tell(Note(f"Of the tokens {share:.0%} are learned: the assistant's words and the stop"))
