@@ -239,9 +239,7 @@ def merge(model: nn.Module) -> None:
     """
     check_unmerged(model)
     if any(isinstance(layer.base, QuantisedLinear) for layer in adapted(model).values()):
-        raise BadInput(
-            "The base is quantised and cannot hold the sum: use merged_copy, of ordinary matrices."
-        )
+        raise BadInput("The base is quantised and cannot hold the sum: use merged_copy, of ordinary matrices.")
     for layer in adapted(model).values():
         active = tuple(name for name in layer.active if name in layer.adapters)
         layer.base.weight.copy_(layer.weight)
