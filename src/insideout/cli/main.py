@@ -37,6 +37,7 @@ COMMANDS = {
     "ppo": Command("let a model learn from rewards of its own answers, with a critic"),
     "rloo": Command("let a model learn from rewards of its own answers, side by side"),
     "chat": Command("talk to a tuned model", "Chat"),
+    "solve": Command("let a model think about a question, once or many times", "Solve"),
     "sample": Command("let a trained model write", "Sample"),
     "draw": Command("let a trained model draw, from noise", "Draw"),
     "export": Command("write a model for transformers or ONNX Runtime", "Export"),

@@ -1,0 +1,132 @@
+"""`insideout solve`: let a model think about a question, once or many times, and tell the answer and what it cost."""
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from insideout.data.suite import Message
+from insideout.errors import BadInput
+from insideout.words import harmless
+
+if TYPE_CHECKING:
+    from insideout.data.suite import Answer
+    from insideout.reasoning.writers import Metered
+
+
+@dataclass(frozen=True)
+class Solve:
+    """Let a model think about a question: once, or many times with a vote among the answers."""
+
+    question: Annotated[str, tyro.conf.Positional]
+    """What is asked, such as 3+5+2+4."""
+    method: Literal["chain", "vote", "adaptive"] = "chain"
+    """chain: its likeliest answer. vote: n answers are drawn, and the most frequent wins. adaptive: answers are drawn
+    until the leader is unlikely to be overtaken, n at most."""
+    n: int = 16
+    """How many answers are drawn, or at most."""
+    model: str | None = None
+    """The folder of a run of ours that answers, smollm2, or a pretrained model with a chat template: its name on the
+    Hub, its folder or .gguf file. With --server: the name by which the server knows it. Default: the recipe reasoner."""
+    server: str | None = None
+    """The address of an OpenAI-compatible server, up to /v1."""
+    temperature: float = 1.0
+    """Of the answers that are drawn."""
+    max_new_tokens: int = 0
+    """How long an answer may be. 0: as long as the model was made for, or 256."""
+    seed: int = 0
+    """Another seed, other answers."""
+
+    def run(self) -> int:
+        if not self.question.strip():
+            raise BadInput("The question is empty: ask something.")
+        if not 1 <= self.n <= 10_000 or not 0 <= self.max_new_tokens <= 1_000_000 or not 0 <= self.seed < 2**63:
+            raise BadInput("n must lie between 1 and 10,000, max_new_tokens and seed be at least 0, and not endless.")
+        if not 0 <= self.temperature <= 100 or (self.method != "chain" and self.temperature == 0):
+            raise BadInput(
+                f"temperature is {self.temperature}; it must be at most 100, and above 0 where answers are drawn."
+            )
+        if self.server is not None and not self.model:
+            raise BadInput("Name the model that the server is to ask: --model.")
+        writer, longest = self.writer()
+        answers = self.answers(writer, self.max_new_tokens or longest)
+        self.tell(answers, writer)
+        return 0
+
+    def writer(self) -> "tuple[Metered, int]":
+        """Who answers, and how many tokens an answer may have."""
+        from insideout.reasoning.server_writer import ServerWriter
+        from insideout.reasoning.writers import Counted
+
+        temperature = 0.0 if self.method == "chain" else self.temperature
+        if self.server is not None:
+            return ServerWriter(self.server, str(self.model), temperature), 256
+        found = model_of(self.model)
+        writer = found.writer(temperature) if hasattr(found, "writer") else None
+        if writer is None or not hasattr(writer, "ids_of"):
+            raise BadInput("The model was never tuned on conversations: give one that answers.")
+        return Counted(writer), int(getattr(found, "max_new_tokens", 256))
+
+    def answers(self, writer: "Metered", longest: int) -> "list[Answer]":
+        """What it wrote."""
+        from insideout.reasoning.voting import lead
+
+        prompt = (Message("user", self.question),)
+        if self.method != "adaptive":
+            [found] = writer.write([prompt], 1 if self.method == "chain" else self.n, self.seed, longest)
+            return found
+        drawn: list[Answer] = []
+        while len(drawn) < self.n and (not drawn or lead([said(each.text) for each in drawn]) < 0.95):
+            [[answer]] = writer.write([prompt], 1, self.seed + len(drawn), longest)
+            drawn.append(answer)
+        return drawn
+
+    def tell(self, answers: "list[Answer]", writer: "Metered") -> None:
+        """The chain that leads to the answer, the vote, and the cost."""
+        from insideout.estimates import vote
+
+        found = [said(each.text) for each in answers]
+        won = vote(found)
+        best = max(won, key=won.__getitem__) if won else None
+        shown = next(answer for answer, each in zip(answers, found, strict=True) if each == best)
+        print(harmless(shown.text.strip()))
+        print()
+        if len(answers) > 1:
+            for value, votes in Counter(found).most_common(5):
+                print(f"{votes:6,} of {len(answers):,}   {'no answer that could be read' if value is None else value}")
+            print()
+        ties = f", level with {len(won) - 1} more" if len(won) > 1 else ""
+        print("No answer could be read." if best is None else f"Answer: {best}{ties}")
+        usage = writer.usage
+        print(
+            f"{usage.answers:,} answer{'s' if usage.answers != 1 else ''}, {usage.tokens_in:,} tokens read, "
+            f"{usage.tokens_out:,} written",
+            file=sys.stderr,
+        )
+
+
+def said(text: str) -> str | None:
+    """The answer that a response states, in one form; None where there is none."""
+    from insideout.data.problems.reading import answer_of
+
+    found = answer_of(text)
+    return None if found is None else str(found.number)
+
+
+def model_of(given: str | None) -> Any:
+    """The recipe reasoner, or the model that was named."""
+    from insideout.files import expanded
+    from insideout.recipes import stage
+    from insideout.recipes.runs import read_object
+    from insideout.recipes.sft import trained
+
+    if given is None:
+        return stage.recipe("reasoner")
+    file = expanded(given, "--model") / "config.json" if given else None
+    about = read_object(file) if file is not None and file.is_file() else {}
+    if about.get("stage") in stage.STAGES:
+        assert file is not None
+        return stage.find(str(about["stage"])).load(file.parent)
+    return trained(given)
