@@ -29,7 +29,7 @@ class Solve:
     """How many answers are drawn, or at most."""
     model: str | None = None
     """The folder of a run of ours that answers, smollm2, or a pretrained model with a chat template: its name on the
-    Hub, its folder or .gguf file. With --server: the name by which the server knows it. Default: the recipe reasoner."""
+    Hub, its folder or .gguf file. With --server: its name there. Default: the recipe reasoner."""
     server: str | None = None
     """The address of an OpenAI-compatible server, up to /v1."""
     temperature: float = 1.0
