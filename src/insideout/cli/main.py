@@ -42,7 +42,7 @@ COMMANDS = {
     "draw": Command("let a trained model draw, from noise", "Draw"),
     "export": Command("write a model for transformers or ONNX Runtime", "Export"),
     "plan": Command("say what a training run will need: memory, time and cost", "MakePlan"),
-    "doctor": Command("look at this machine; known trouble, each with its cure", "Doctor"),
+    "doctor": Command("look at this machine, or at a run: known trouble, each with its cure", "Doctor"),
     "lab": Command("open your own copy of the chapters as notebooks", "Lab"),
     "check": Command("run your answers to exercises, or list your progress", "Check"),
     "run": Command("make a recipe's result, unless it is stored already"),
