@@ -3,6 +3,7 @@
     fid(features, reference)          squared distance of two Gaussians with the same means and covariances; biased in n
     kid(features, reference)          squared distance of kernel means; unbiased: 0 on average where the two are alike
     kid_interval(features, reference) the same from disjoint parts, with its interval
+    energy(points, reference)         of points, not of features: 0 only where the two distributions are one; unbiased
     precision_and_recall(...)         the share of drawn pictures that look real, of real ones that could be drawn
 
 Shapes: N drawn pictures, M real ones, D features each. All of it is computed in float64.
@@ -18,7 +19,7 @@ from torch import Tensor
 from insideout.errors import BadInput
 from insideout.estimates import Interval, interval
 
-__all__ = ["PrecisionRecall", "fid", "kid", "kid_interval", "precision_and_recall"]
+__all__ = ["PrecisionRecall", "energy", "fid", "kid", "kid_interval", "precision_and_recall"]
 
 ROWS = 512
 """Pictures that are held against all others at once: a table of all pairs would not fit."""
@@ -77,6 +78,19 @@ def kid_interval(
         for rows in (ours, theirs)
     )
     return interval(_kid(x, y) for x, y in zip(parts, their_parts, strict=True))
+
+
+def energy(points: Float[Tensor, "N D"], reference: Float[Tensor, "M _"]) -> float:
+    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖ over pairs of different points: the energy distance, unbiased, so that it may
+    be below 0. Its expectation is 0 only where both are drawn from one distribution.
+
+    Raises BadInput where kid does. Source: Székely and Rizzo 2013, eq. 5.
+    """
+    ours, theirs = _checked(points, reference)
+    n, m = len(ours), len(theirs)
+    across = _apart(ours, theirs).mean()
+    within, their_within = _apart(ours, ours).sum() / (n * (n - 1)), _apart(theirs, theirs).sum() / (m * (m - 1))
+    return float(2 * across - within - their_within)
 
 
 class PrecisionRecall(NamedTuple):

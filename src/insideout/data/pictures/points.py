@@ -6,7 +6,7 @@
     gaussians      eight round heaps on a circle
 
 All have a mean near 0 and reach about as far as standard normal noise. Shapes: (n, 2).
-Used in part 5, by the chapters on flow matching and on solvers.
+Taught in book/5-from-noise-to-images/01_flow_matching.md.
 """
 
 import math

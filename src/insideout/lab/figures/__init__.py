@@ -2,6 +2,7 @@
 
     heat_maps, curves, bars, flow, Table        numbers
     Drawing, model_map                          what you draw yourself, and where we are
+    Plane                                       points, arrows and paths in a square of the plane
     arrows, heads, cache_steps, patching, induction, graph, learned_tokens      one idea each
     reads, frames, temperature                  to touch
 
@@ -14,6 +15,7 @@ from insideout.lab.figures.drawing import Box, Drawing
 from insideout.lab.figures.ideas import Step, arrows, cache_steps, graph, heads, induction, learned_tokens, patching
 from insideout.lab.figures.live import frames, reading, reads, temperature
 from insideout.lab.figures.maps import model_map
+from insideout.lab.figures.plane import Plane
 from insideout.lab.figures.style import (
     BLUE,
     COLOURS,
@@ -43,6 +45,7 @@ __all__ = [
     "Box",
     "Drawing",
     "Map",
+    "Plane",
     "Step",
     "Table",
     "arrows",
