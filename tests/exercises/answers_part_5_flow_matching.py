@@ -16,7 +16,10 @@ def weights_of(points, x, t, scale=None, centre=None):
     s = (1 - t) if scale is None else scale
     rows = []
     for place in x.tolist():
-        logs = [-sum((a - (t if centre is None else centre) * b) ** 2 for a, b in zip(place, point)) / (2 * s * s) for point in points.tolist()]
+        logs = [
+            -sum((a - (t if centre is None else centre) * b) ** 2 for a, b in zip(place, point)) / (2 * s * s)
+            for point in points.tolist()
+        ]
         top = max(logs)
         found = [math.exp(each - top) for each in logs]
         rows.append([each / sum(found) for each in found])
@@ -74,7 +77,9 @@ def floor_by_loops(weights, points, t):
     found = []
     for row in weights.tolist():
         mean = [sum(w * p[i] for w, p in zip(row, points.tolist())) for i in range(2)]
-        found.append(sum(w * sum((p[i] - mean[i]) ** 2 for i in range(2)) for w, p in zip(row, points.tolist())) / (1 - t) ** 2)
+        found.append(
+            sum(w * sum((p[i] - mean[i]) ** 2 for i in range(2)) for w, p in zip(row, points.tolist())) / (1 - t) ** 2
+        )
     return found
 
 

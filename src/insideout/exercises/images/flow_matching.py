@@ -71,15 +71,11 @@ field.mistake(
 )
 field.mistake(
     "The weights favour the farthest points: the exponent of a density is negative.",
-    lambda points, x, t: (
-        (torch.softmax(apart_from(points, x, t) / (2 * (1 - t) ** 2), 1) @ points - x) / (1 - t)
-    ),
+    lambda points, x, t: (torch.softmax(apart_from(points, x, t) / (2 * (1 - t) ** 2), 1) @ points - x) / (1 - t),
 )
 field.mistake(
     "The softmax runs over the places: for each place the weights of the points sum to 1.",
-    lambda points, x, t: (
-        (torch.softmax(-apart_from(points, x, t) / (2 * (1 - t) ** 2), 0) @ points - x) / (1 - t)
-    ),
+    lambda points, x, t: (torch.softmax(-apart_from(points, x, t) / (2 * (1 - t) ** 2), 0) @ points - x) / (1 - t),
 )
 field.mistake(
     "All points count alike: those whose lines pass near x are likelier.",
@@ -163,7 +159,7 @@ floor.mistake(
 )
 floor.mistake(
     "This is a standard deviation: the squared error is the variance.",
-    lambda weights, points, t: (spread(weights, points).sqrt() / (1 - t)),
+    lambda weights, points, t: spread(weights, points).sqrt() / (1 - t),
 )
 floor.mistake(
     "The mean over the places is taken: each place has its own floor.",
