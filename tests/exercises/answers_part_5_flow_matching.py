@@ -17,7 +17,8 @@ def weights_of(points, x, t, scale=None, centre=None):
     rows = []
     for place in x.tolist():
         logs = [
-            -sum((a - (t if centre is None else centre) * b) ** 2 for a, b in zip(place, point)) / (2 * s * s)
+            -sum((a - (t if centre is None else centre) * b) ** 2 for a, b in zip(place, point, strict=True))
+            / (2 * s * s)
             for point in points.tolist()
         ]
         top = max(logs)
@@ -27,8 +28,8 @@ def weights_of(points, x, t, scale=None, centre=None):
 
 
 def by_loops(points, x, t):
-    return [[sum(w * (p[i] - place[i]) / (1 - t) for w, p in zip(row, points.tolist())) for i in range(2)]
-            for row, place in zip(weights_of(points, x, t).tolist(), x.tolist())]  # fmt: skip
+    return [[sum(w * (p[i] - place[i]) / (1 - t) for w, p in zip(row, points.tolist(), strict=True)) for i in range(2)]
+            for row, place in zip(weights_of(points, x, t).tolist(), x.tolist(), strict=True)]  # fmt: skip
 
 
 def by_density(points, x, t):
@@ -41,6 +42,10 @@ def by_density(points, x, t):
 
 def end(points, x, t, **told):
     return weights_of(points, x, t, **told) @ points
+
+
+def weighed(exponents, t):
+    return torch.softmax(exponents / (2 * (1 - t) ** 2), 1)
 
 
 ANSWERS["images.flow_matching.field"] = {
@@ -59,8 +64,8 @@ ANSWERS["images.flow_matching.field"] = {
         lambda points, x, t: (end(points, x, t, scale=0.5**0.5) - x) / (1 - t),
         lambda points, x, t: (end(points, x, t, scale=(1 - t) / 2**0.5) - x) / (1 - t),
         lambda points, x, t: (end(points, x, t, scale=(1 - t) ** 0.5) - x) / (1 - t),
-        lambda points, x, t: (torch.softmax(-torch.cdist(x, t * points) / (2 * (1 - t) ** 2), 1) @ points - x) / (1 - t),
-        lambda points, x, t: (torch.softmax(torch.cdist(x, t * points) ** 2 / (2 * (1 - t) ** 2), 1) @ points - x) / (1 - t),
+        lambda points, x, t: (weighed(-torch.cdist(x, t * points), t) @ points - x) / (1 - t),
+        lambda points, x, t: (weighed(torch.cdist(x, t * points) ** 2, t) @ points - x) / (1 - t),
         lambda points, x, t: (points.mean(dim=0) - x) / (1 - t),
         lambda points, x, t: (points[torch.cdist(x, t * points).argmin(1)] - x) / (1 - t),
         lambda points, x, t: by_density(points, x, 1 - t),
@@ -76,9 +81,10 @@ ANSWERS["images.flow_matching.field"] = {
 def floor_by_loops(weights, points, t):
     found = []
     for row in weights.tolist():
-        mean = [sum(w * p[i] for w, p in zip(row, points.tolist())) for i in range(2)]
+        mean = [sum(w * p[i] for w, p in zip(row, points.tolist(), strict=True)) for i in range(2)]
         found.append(
-            sum(w * sum((p[i] - mean[i]) ** 2 for i in range(2)) for w, p in zip(row, points.tolist())) / (1 - t) ** 2
+            sum(w * sum((p[i] - mean[i]) ** 2 for i in range(2)) for w, p in zip(row, points.tolist(), strict=True))
+            / (1 - t) ** 2
         )
     return found
 
@@ -89,8 +95,12 @@ def by_pairs(weights, points, t):
     return torch.einsum("bk,kj,bj->b", weights, apart, weights) / 2 / (1 - t) ** 2
 
 
+def deviations(weights, points):
+    return weights[..., None] * (points - (weights @ points)[:, None]) ** 2
+
+
 def variance(weights, points):
-    return (weights[..., None] * (points - (weights @ points)[:, None]) ** 2).sum((1, 2))
+    return deviations(weights, points).sum((1, 2))
 
 
 def about_x(weights, points, t):
@@ -114,9 +124,9 @@ ANSWERS["images.flow_matching.floor"] = {
         lambda weights, points, t: variance(weights, points) + 2.0,
         lambda weights, points, t: by_pairs(weights, points, t) / 2,
         lambda weights, points, t: 2 * by_pairs(weights, points, t),
-        lambda weights, points, t: (weights[..., None] * (points - (weights @ points)[:, None]) ** 2).sum(1) / (1 - t) ** 2,
+        lambda weights, points, t: deviations(weights, points).sum(1) / (1 - t) ** 2,
         lambda weights, points, t: weights @ points.square().sum(1) / (1 - t) ** 2,
-        lambda weights, points, t: torch.full((len(weights),), float((points - points.mean(0)).square().sum(1).mean() / (1 - t) ** 2)),
+        lambda weights, points, t: deviations(torch.ones_like(weights) / len(points), points).sum((1, 2)) / (1 - t) ** 2,
         lambda weights, points, t: variance(weights, points) / t**2,
         lambda weights, points, t: variance(weights, points) * (1 - t) ** 2,
         lambda weights, points, t: variance(weights, points).sqrt() / (1 - t),

@@ -84,7 +84,9 @@ def by_least_squares(errors, calls):
 def by_lists(errors, calls):
     x, y = [math.log(each) for each in calls.tolist()], [math.log(each) for each in errors.tolist()]
     n = len(x)
-    return -(n * sum(a * b for a, b in zip(x, y)) - sum(x) * sum(y)) / (n * sum(a * a for a in x) - sum(x) ** 2)
+    return -(n * sum(a * b for a, b in zip(x, y, strict=True)) - sum(x) * sum(y)) / (
+        n * sum(a * a for a in x) - sum(x) ** 2
+    )
 
 
 def by_covariance(errors, calls):

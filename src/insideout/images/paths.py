@@ -11,7 +11,7 @@ Velocity dx_t/dt, noise, data and score ∇ log p are one thing: beside x_t and 
 linear, it holds for their averages over all pairs that could have led to x_t, which is what a model learns.
 Much of the field counts time the other way; a formula that is copied from there has t and 1 − t exchanged.
 Shapes: B pictures of any shape; t is one number, or one a picture (B,). K points.
-Taught in book/5-from-noise-to-images/01_flow_matching.md.
+Taught in book/5-from-noise-to-images/01_flow_matching.md and 03_diffusion_and_flow.md.
 Sources: Lipman et al. 2022 (Flow matching); Albergo and Vanden-Eijnden 2022 (Stochastic interpolants); Liu et al. 2022
 (Rectified flow); Song et al. 2021 (Score-based generative modeling through SDEs), eq. 33 for the path vp.
 """

@@ -107,14 +107,19 @@ def spread(weights: Tensor, points: Tensor) -> Tensor:
     return (weights @ points.square() - (weights @ points).square()).sum(1)
 
 
+def least_error(weights: Tensor, points: Tensor, t: float) -> Tensor:
+    return spread(weights, points) / (1 - t) ** 2
+
+
+CERTAIN = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
 floor = Exercise(
-    "images.flow_matching.floor", stars=3, minutes=15, reference=lambda weights, points, t: spread(weights, points) / (1 - t) ** 2,
+    "images.flow_matching.floor", stars=3, minutes=15, reference=least_error,
     draw=draw_weights,
-    edges=[(torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.tensor([[1.0, 2.0], [3.0, 0.0]], dtype=torch.float64), 0.5)],
+    edges=[(CERTAIN, torch.tensor([[1.0, 2.0], [3.0, 0.0]], dtype=torch.float64), 0.5)],
     section="Measure it: the floor",
 )  # fmt: skip
 floor.mistake(
-    "This is the variance of the data: that of data − noise is larger, since noise = (x − t data)/(1 − t) varies with it.",
+    "This is the variance of the data: noise = (x − t data)/(1 − t) varies with it, so that of data − noise is larger.",
     lambda weights, points, t: spread(weights, points),
 )
 floor.mistake(
@@ -130,7 +135,7 @@ floor.mistake(
     lambda weights, points, t: spread(weights, points) * (1 + t**2 / (1 - t) ** 2),
 )
 floor.mistake(
-    "The noise is given its variance of 1 for each coordinate: given x and the data there is nothing random left in it.",
+    "The noise is given a variance of 1 for each coordinate: given x and the data, nothing in it is left to chance.",
     lambda weights, points, t: spread(weights, points) + 2,
 )
 floor.mistake(

@@ -1,4 +1,4 @@
-"""A square of the plane inside a drawing: points, arrows of a field, paths. One SVG path a call, so that it stays small.
+"""A square of the plane inside a drawing: points, arrows of a field, paths. One SVG path a call keeps it small.
 
     d = Drawing(300, 300, "A field of arrows towards two moons")
     plane = Plane(d, 10, 10, 280, reach=2.5)                from −2.5 to 2.5 both ways
