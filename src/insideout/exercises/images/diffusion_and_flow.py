@@ -44,7 +44,7 @@ velocity.mistake(
 )
 velocity.mistake(
     "a and s are exchanged: at t the noise has the share 1 − t.",
-    lambda noise, x, t: (x - t * noise) / max(1 - t, 1e-9) - noise,
+    lambda noise, x, t: (x - t * noise) / max(1 - t, 0.01) - noise,
 )
 velocity.mistake("x is taken for the data: x still has noise in it.", lambda noise, x, t: x - t * noise - noise)
 velocity.mistake(
