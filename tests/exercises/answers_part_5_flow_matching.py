@@ -126,7 +126,7 @@ ANSWERS["images.flow_matching.floor"] = {
         lambda weights, points, t: 2 * by_pairs(weights, points, t),
         lambda weights, points, t: deviations(weights, points).sum(1) / (1 - t) ** 2,
         lambda weights, points, t: weights @ points.square().sum(1) / (1 - t) ** 2,
-        lambda weights, points, t: deviations(torch.ones_like(weights) / len(points), points).sum((1, 2)) / (1 - t) ** 2,
+        lambda weights, points, t: by_pairs(torch.ones_like(weights) / len(points), points, t),
         lambda weights, points, t: variance(weights, points) / t**2,
         lambda weights, points, t: variance(weights, points) * (1 - t) ** 2,
         lambda weights, points, t: variance(weights, points).sqrt() / (1 - t),

@@ -1,4 +1,4 @@
-"""Answers that readers might give to the exercises of part 5's introduction: right ones in other styles, and wrong ones.
+"""Answers to the exercises of part 5's introduction: right ones in other styles, and wrong ones.
 
 Used by test_answers.py.
 """

@@ -3,8 +3,9 @@
     digits = load_digits()           {"train": 1,197, "development": 300, "test": 300} pictures (N, 1, 8, 8)
     load_digits(size=16)             the same, drawn larger
 
-Taught in book/5-from-noise-to-images/00_introduction.md. They come with scikit-learn: its file is read where that is installed, without importing it, or else fetched once from
+They come with scikit-learn: its file is read where that is installed, without importing it, or else fetched once from
 the package index, out of the same wheel, like the small language model. Ink is 1, paper is -1.
+Taught in book/5-from-noise-to-images/00_introduction.md.
 Source: Alpaydin and Kaynak 1998 (UCI, optical recognition of handwritten digits), the test set; CC BY 4.0.
 """
 

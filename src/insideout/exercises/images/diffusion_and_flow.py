@@ -106,6 +106,6 @@ ddim.mistake(
     lambda n, x, a, s, a2, s2: a2 * n + s2 * (x - a * n) / s,
 )
 ddim.mistake(
-    "The shares are taken for their squares, as the ᾱ of other texts: a and s are what data and noise are multiplied by.",
+    "The shares are taken for their squares, the ᾱ of other texts: a and s multiply data and noise as they are.",
     lambda n, x, a, s, a2, s2: a2**0.5 * (x - s**0.5 * n) / a**0.5 + s2**0.5 * n,
 )
