@@ -8,7 +8,7 @@
 
 What a picture costs is calls of the model, not steps: compare solvers at equal calls.
 Shapes: x (B, …), B pictures of any shape; a field takes x and the time of each picture, (B,), and gives velocities.
-Used in part 5, by the chapter on solvers.
+Taught in book/5-from-noise-to-images/02_solvers.md.
 """
 
 from collections.abc import Callable
