@@ -5,7 +5,7 @@
 w = 0 is the weaker, w = 1 the stronger, more is guidance. Some of the field call 0 what is 1 here. The same line serves
 velocity, noise, data and score, since each is linear in the others and the two weights sum to 1.
 What is drawn with w above 1 comes from no distribution that anything was trained on: not from p(x) p(y | x)^w either.
-Shapes: B pictures of any shape. Used in part 5, by the chapter on guidance.
+Shapes: B pictures of any shape. Taught in book/5-from-noise-to-images/07_guidance.md.
 """
 
 from jaxtyping import Float
