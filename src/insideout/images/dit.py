@@ -7,7 +7,7 @@
 The gains 1 + a, shifts b and gates g are linear in the picture's time and class (adaLN). Their weights begin at 0, and
 so do the gates: at first every block is the identity, and the velocity 0 (adaLN-Zero).
 Attention is not causal: every patch reads from all. Shapes: B pictures, T patches, C d_model, H heads, D head width,
-L words. Used in part 5, by the chapter on the diffusion transformer. Source: Peebles and Xie 2023, §3.
+L words. Taught in book/5-from-noise-to-images/04_diffusion_transformer.md. Source: Peebles and Xie 2023, §3.
 """
 
 import torch

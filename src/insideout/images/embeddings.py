@@ -5,7 +5,7 @@
 
 The waves were made for steps 0 … 1000. Fed with t in [0, 1] as it is, nearly all of them stand still, and the model is
 blind to time; hence the factor, which belongs to the embedding and to nothing else.
-Shapes: B pictures, T patches, C width. Used in part 5, by the chapter on the diffusion transformer.
+Shapes: B pictures, T patches, C width. Taught in book/5-from-noise-to-images/04_diffusion_transformer.md.
 Sources: Vaswani et al. 2017, §3.5; Dhariwal and Nichol 2021; Peebles and Xie 2023, §3.2.
 """
 

@@ -56,7 +56,10 @@ GUIDED_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, float, float, Interva
         lambda c, u, w, t, i: along(u, c, w, t, i) if inside(t, i) else c,
     ),
     ("The difference has the wrong sign.", lambda c, u, w, t, i: u + w * (u - c) if inside(t, i) else c),
-    ("It begins at the conditional: v_u + w (v_c − v_u).", lambda c, u, w, t, i: c + (w - 1) * (u - c) if inside(t, i) else c),
+    (
+        "It begins at the conditional: v_u + w (v_c − v_u).",
+        lambda c, u, w, t, i: c + (w - 1) * (u - c) if inside(t, i) else c,
+    ),
     ("The interval is not looked at.", lambda c, u, w, t, i: along(c, u, w, 0.5, (0.0, 1.0))),
     (
         "Outside of the interval the conditional velocity holds, not the unconditional.",
@@ -73,18 +76,27 @@ GUIDED_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, float, float, Interva
     ("Only the lower end is looked at.", lambda c, u, w, t, i: along(c, u, w, 0.5, (0.0, 1.0)) if t >= i[0] else c),
     ("Only the upper end is looked at.", lambda c, u, w, t, i: along(c, u, w, 0.5, (0.0, 1.0)) if t <= i[1] else c),
     ("The weight is not used.", lambda c, u, w, t, i: c),
-    ("A weight below 1 is taken for none: it lies between the two.", lambda c, u, w, t, i: along(c, u, max(w, 1.0), t, i)),
-    ("w times the conditional alone: the unconditional is missing.", lambda c, u, w, t, i: w * c if inside(t, i) else c),
+    (
+        "A weight below 1 is taken for none: it lies between the two.",
+        lambda c, u, w, t, i: along(c, u, max(w, 1.0), t, i),
+    ),
+    (
+        "w times the conditional alone: the unconditional is missing.",
+        lambda c, u, w, t, i: w * c if inside(t, i) else c,
+    ),
     (
         "The weights are w and 1: they must sum to 1.",
         lambda c, u, w, t, i: w * c + u if inside(t, i) else c,
     ),
-    ("Nothing is added to the difference: v_u in front is missing.", lambda c, u, w, t, i: w * (c - u) if inside(t, i) else c),
+    (
+        "Nothing is added to the difference: v_u in front is missing.",
+        lambda c, u, w, t, i: w * (c - u) if inside(t, i) else c,
+    ),
     (
         "At w = 1, or w = 0, it is right but for rounding: return the tensor itself.",
         lambda c, u, w, t, i: u + w * (c - u) if inside(t, i) else c,
     ),
-]  # fmt: skip
+]
 for diagnosis, made in GUIDED_MISTAKES:
     guided.mistake(diagnosis, made)
 
@@ -156,11 +168,14 @@ TILTED_MISTAKES: list[tuple[str, Made]] = [
         "The weights are mixed, not the logarithms: this is p(x) + w (p(x | y) − p(x)).",
         lambda p, prior, y, w: (prior @ p) + w * (p[y] - prior @ p),
     ),
-    ("It is divided by the largest: it must sum to 1.", lambda p, prior, y, w: tilt(p, prior, y, w) / tilt(p, prior, y, w).max()),
+    (
+        "It is divided by the largest: it must sum to 1.",
+        lambda p, prior, y, w: tilt(p, prior, y, w) / tilt(p, prior, y, w).max(),
+    ),
     (
         "A softmax of it is taken: divide by the sum.",
         lambda p, prior, y, w: ((prior @ p) * (prior[y] * p[y] / (prior @ p)) ** w).softmax(0),
     ),
-]  # fmt: skip
+]
 for diagnosis, wrong in TILTED_MISTAKES:
     tilted.mistake(diagnosis, wrong)
