@@ -129,7 +129,7 @@ tilted = Exercise(
     section="What guided samples are not",
 )  # fmt: skip
 TILTED_MISTAKES: list[tuple[str, Made]] = [
-    ("The weight is not used: this is p(x | y).", lambda p, prior, y, w: p[y]),
+    ("This is p(x | y): the power of w is missing, or a factor w stands for it.", lambda p, prior, y, w: p[y]),
     ("This is p(x): the class is not used.", lambda p, prior, y, w: (prior[:, None] * p).sum(0)),
     (
         "It does not sum to 1.",
@@ -148,21 +148,13 @@ TILTED_MISTAKES: list[tuple[str, Made]] = [
         lambda p, prior, y, w: normal(p.mean(0) * (p[y] / p.sum(0)) ** w),
     ),
     (
-        "The conditional stands in front: p(x) p(y | x)^w, so the power of w belongs to all of p(y | x).",
+        "p(y | x) is counted w + 1 times: p(x | y) in front holds one already, as in the other convention.",
         lambda p, prior, y, w: normal(p[y] * (prior[y] * p[y] / (prior @ p)) ** w),
     ),
     ("p(x) is raised to w as well.", lambda p, prior, y, w: normal((prior[y] * p[y]) ** w)),
     (
         "The weight is 1 too small, the other convention's.",
         lambda p, prior, y, w: normal((prior @ p) * (prior[y] * p[y] / (prior @ p)) ** (w - 1)),
-    ),
-    (
-        "The weight is 1 too large, the other convention's.",
-        lambda p, prior, y, w: normal((prior @ p) * (prior[y] * p[y] / (prior @ p)) ** (w + 1)),
-    ),
-    (
-        "It is multiplied by w, where p(y | x) is raised to the power of w.",
-        lambda p, prior, y, w: normal((prior @ p) * w * (prior[y] * p[y] / (prior @ p))),
     ),
     (
         "The weights are mixed, not the logarithms: this is p(x) + w (p(x | y) − p(x)).",
