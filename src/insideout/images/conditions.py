@@ -1,7 +1,8 @@
 """What a model of pictures is told beside the noisy picture: its time, its class, or no class at all.
 
 The null class is one more row of the table, learned like the others from the pictures whose class was dropped. It is
-what guidance steers away from. Taught in book/5-from-noise-to-images/06_class_conditioning.md. Source: Ho and Salimans 2022.
+what guidance steers away from. Taught in book/5-from-noise-to-images/06_class_conditioning.md.
+Source: Ho and Salimans 2022.
 """
 
 import torch
