@@ -45,7 +45,6 @@ DROP_MISTAKES: list[tuple[str, Callable[[Tensor, int, float, Tensor], Tensor]]] 
     ("Dropped labels become 0, which is a class.", lambda y, n, s, u: torch.where(u < s, 0, y)),
     ("Dropped labels become −1: it must be the null label.", lambda y, n, s, u: torch.where(u < s, -1, y)),
     ("Dropped pictures are left out: all must come back.", lambda y, n, s, u: y[u >= s]),
-    ("The labels are multiplied by the mask, which makes 0 of the dropped.", lambda y, n, s, u: y * (u >= s)),
     ("Nothing is dropped.", lambda y, n, s, u: y.clone()),
     ("Everything is dropped.", lambda y, n, s, u: torch.full_like(y, n)),
     ("The null label is off by one.", lambda y, n, s, u: torch.where(u < s, n - 1, y)),
