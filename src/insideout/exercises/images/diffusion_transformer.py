@@ -77,7 +77,10 @@ PATCH_MISTAKES: list[tuple[str, Callable[[Tensor, int], Tensor]]] = [
         "Each patch is averaged: keep all of its numbers.",
         lambda x, p: patches(x, p).reshape(len(x), -1, p * p, x.shape[1]).mean(2),
     ),
-    ("Rows of a patch are kept as an axis: one vector a patch.", lambda x, p: patches(x, p).unflatten(-1, (p, -1))),
+    (
+        "Rows of a patch are kept as an axis: one vector a patch.",
+        lambda x, p: patches(x, p).reshape(len(x), -1, p, p * x.shape[1]),
+    ),
     ("The last two axes are exchanged: (B, T, p p c).", lambda x, p: patches(x, p).transpose(1, 2)),
 ]
 for diagnosis, made in PATCH_MISTAKES:
