@@ -52,6 +52,12 @@ def test_the_rule_folds_books_and_nothing_else() -> None:
     assert open_lines(text) == (4, 1)
 
 
+def test_a_number_written_with_so_many_digits_is_book_keeping_and_other_words_are_not() -> None:
+    assert is_folded('shown = f"{loss:.2f}"\n')
+    assert is_folded('low, high = f"{ends.low:+.3f}", f"{ends.high:+.3f}"\n')
+    assert not is_folded('place = f"blocks.{layer}.attention"\n')
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.parent.name[0] + "-" + path.stem)
 def test_no_cell_takes_an_imported_name_for_a_value_of_its_own(path: Path) -> None:
     cells = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
