@@ -20,6 +20,7 @@ from math import atan, comb, cos, exp, expm1, isfinite, lgamma, log, pi, sin, sq
 from statistics import NormalDist, fmean, stdev
 from typing import Any, NamedTuple, TypeVar
 
+from insideout.checks import real, whole
 from insideout.errors import BadInput
 
 __all__ = [
@@ -87,11 +88,19 @@ def interval(samples: Iterable[Any]) -> Interval:
 
 def difference(ours: Sequence[Any], baseline: Sequence[Any]) -> Interval:
     """Interval of `ours` minus `baseline`, pair by pair: run i of both shares its seed and its data."""
-    return interval(float(a) - float(b) for a, b in zip(ours, baseline, strict=True))
+    return interval(float(a) - float(b) for a, b in _pairs(ours, baseline))
+
+
+def _pairs(ours: Sequence[T], baseline: Sequence[T]) -> list[tuple[T, T]]:
+    """One of each. Raises BadInput where there are not as many of both."""
+    if len(ours) != len(baseline):
+        raise BadInput(f"{len(ours)} and {len(baseline)} cannot be paired: give as many of the one as of the other")
+    return list(zip(ours, baseline, strict=True))
 
 
 def student_cdf(t: float, freedom: int) -> float:
     """P(T ≤ t) of Student's distribution, exactly. Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4."""
+    freedom = whole("freedom", freedom, 1)
     angle = atan(abs(t) / sqrt(freedom))
     odd, square = freedom % 2, cos(angle) ** 2
     term = cos(angle) if odd else 1.0
@@ -106,6 +115,8 @@ def student_cdf(t: float, freedom: int) -> float:
 @lru_cache(maxsize=4096)
 def student_quantile(p: float, freedom: int) -> float:
     """The t below which Student's variable with so many degrees of freedom lies with probability p, in (0, 1)."""
+    if not 0 < p < 1 or whole("freedom", freedom, 1) < 1:
+        raise BadInput(f"p is {p}: a quantile is of a probability above 0 and below 1")
     if p < 0.5:
         return -student_quantile(1 - p, freedom)
     if freedom > 1000:  # close to normal: Abramowitz and Stegun 1964, 26.7.5
@@ -133,6 +144,7 @@ def bootstrap(
     Answers to one question are not independent: hand over questions, each with all its answers. For a statistic that
     counts what differs, such as a number of distinct words, drawing again is biased. Source: Efron 1979 (percentile).
     """
+    whole("n_resamples", n_resamples, 1)
     if len(samples) < 2:
         raise BadInput(f"a bootstrap needs at least 2 samples, got {len(samples)}")
     drawn = random.Random(seed)
@@ -147,6 +159,7 @@ def bootstrap(
 
 def proportion(successes: int, n: int) -> Interval:
     """A share and its interval, which never leaves [0, 1] and is right near both ends. Source: Wilson 1927."""
+    successes, n = whole("successes", successes, 0), whole("n", n, 0)
     if not 0 <= successes <= n or n < 1:
         raise BadInput(f"{successes} of {n} is not a share")
     p, squared = successes / n, _Z**2
@@ -170,7 +183,7 @@ def paired_proportions(ours: Sequence[bool], baseline: Sequence[bool]) -> Interv
 
 
 def _disagreements(ours: Sequence[bool], baseline: Sequence[bool]) -> tuple[int, int, int]:
-    pairs = [(bool(a), bool(b)) for a, b in zip(ours, baseline, strict=True)]
+    pairs = [(bool(a), bool(b)) for a, b in _pairs(ours, baseline)]
     if not pairs:
         raise BadInput("there are no pairs to compare")
     return pairs.count((True, False)), pairs.count((False, True)), len(pairs)
@@ -178,6 +191,7 @@ def _disagreements(ours: Sequence[bool], baseline: Sequence[bool]) -> tuple[int,
 
 def binomial_test(successes: int, n: int, chance: float) -> float:
     """How likely so many successes, or more, are by chance alone: P(X ≥ successes), exactly."""
+    successes, n = whole("successes", successes, 0), whole("n", n, 0)
     if not 0 <= successes <= n or not 0 <= chance <= 1:
         raise BadInput(f"{successes} of {n} at a chance of {chance} cannot be tested")
     if successes == 0 or chance == 1:
@@ -207,7 +221,7 @@ def detectable_difference(n: int, deviation: float, power: float = 0.8) -> float
     `deviation` is the standard deviation of the pairs' differences. Where answers are right or wrong, it is about
     √(share of questions on which the two disagree). Exact for normal differences; say it before the comparison.
     """
-    if n < 2 or deviation < 0 or not LEVEL > power > 1 - LEVEL:
+    if whole("n", n, 0) < 2 or real("deviation", deviation) < 0 or not LEVEL > power > 1 - LEVEL:
         raise BadInput(
             f"{n} pairs of deviation {deviation} at a power of {power}: give at least 2, and power .05 to .95"
         )
@@ -237,6 +251,7 @@ def pass_at_k(n: int, n_correct: int, k: int) -> float:
     Unbiased; "any of the first k" is too, but noisier, and 1 − (1 − c/n)^k is not. Refuses k > n, about which n answers
     say nothing. Source: Chen et al. 2021, equation 1.
     """
+    n, n_correct, k = whole("n", n, 0), whole("n_correct", n_correct, 0), whole("k", k, 0)
     if not 1 <= k <= n or not 0 <= n_correct <= n:
         raise BadInput(
             f"pass@{k} cannot be told from {n} answers, {n_correct} of them right: draw at least {max(k, 1)}"
@@ -250,10 +265,7 @@ def vote(answers: Sequence[Hashable | None], weights: Sequence[float] | None = N
     None, an answer that could not be read, has no vote; where all are None nobody wins. With `weights`, a vote counts
     so much. What order answers came in makes no difference. Source: Wang et al. 2023.
     """
-    counts: Counter[Hashable] = Counter()
-    for answer, weight in zip(answers, [1.0] * len(answers) if weights is None else weights, strict=True):
-        if answer is not None:
-            counts[answer] += weight  # type: ignore[assignment]
+    counts = _ballots(answers, weights)
     if not counts:
         return {}
     most = max(counts.values())
@@ -261,12 +273,24 @@ def vote(answers: Sequence[Hashable | None], weights: Sequence[float] | None = N
     return dict.fromkeys(winners, 1 / len(winners))
 
 
+def _ballots(answers: Sequence[Hashable | None], weights: Sequence[float] | None = None) -> dict[Hashable, float]:
+    """How many votes each answer has, or their weight. Raises BadInput unless there is one to each, from 0 on."""
+    given = [1.0] * len(answers) if weights is None else weights
+    if len(given) != len(answers) or not all(isfinite(each) and each >= 0 for each in given):
+        raise BadInput(f"{len(given)} weights for {len(answers)} answers: give one to each, finite and not below 0.")
+    counts: dict[Hashable, float] = {}
+    for answer, weight in zip(answers, given, strict=True):
+        if answer is not None:
+            counts[answer] = counts.get(answer, 0.0) + weight
+    return counts
+
+
 def majority_at_k(answers: Sequence[Hashable | None], k: int) -> dict[Hashable, float]:
     """For each answer the probability that it wins the vote of k of these, drawn without replacement, ties split.
 
     Exact: all C(n, k) draws are counted, none is made. The sum may be below 1, since k unread answers elect nobody.
     """
-    n = len(answers)
+    n, k = len(answers), whole("k", k, 0)
     if not 1 <= k <= n:
         raise BadInput(f"a vote of {k} cannot be told from {n} answers: draw at least {max(k, 1)}")
     counts = Counter(answer for answer in answers if answer is not None)
@@ -338,6 +362,7 @@ def reliability(confidences: Sequence[float], correct: Sequence[bool], n_bins: i
     Source: DeGroot and Fienberg 1983.
     """
     _check_confidences(confidences, correct)
+    whole("n_bins", n_bins, 1)
     held: dict[int, list[tuple[float, bool]]] = {}
     for confidence, right in zip(confidences, correct, strict=True):
         held.setdefault(min(int(confidence * n_bins), n_bins - 1), []).append((confidence, bool(right)))
@@ -375,8 +400,9 @@ def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
 
     The area under the ROC curve, and Mann and Whitney's U (1947) as a share.
     """
-    rights = [float(score) for score, label in zip(scores, labels, strict=True) if label]
-    wrongs = [float(score) for score, label in zip(scores, labels, strict=True) if not label]
+    pairs = _pairs(list(scores), list(labels))
+    rights = [float(score) for score, label in pairs if label]
+    wrongs = [float(score) for score, label in pairs if not label]
     if not rights or not wrongs or not all(map(isfinite, rights + wrongs)):
         raise BadInput("an AUC needs a right and a wrong one, and scores that are finite")
     below, level = Counter(wrongs), 0  # walk up the scores: how many wrong ones lie below each right one
@@ -391,7 +417,7 @@ def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
 def cohens_kappa(ours: Sequence[Hashable], theirs: Sequence[Hashable]) -> float:
     """Agreement of two judges beyond what their habits alone would give: (p − e) / (1 − e). Source: Cohen 1960."""
     n = len(ours)
-    agreed = sum(a == b for a, b in zip(ours, theirs, strict=True))
+    agreed = sum(a == b for a, b in _pairs(ours, theirs))
     habits, others = Counter(ours), Counter(theirs)
     chance = sum(habits[label] * others[label] for label in habits)  # n² e
     if n == 0 or chance == n * n:

@@ -91,7 +91,7 @@ def test_overlong_by_hand():
     ("make", "says"),
     [
         (lambda: scaled(torch.ones(3, 1)), "draw at least 2"), (lambda: mixed(torch.ones(3, 1)), "draw at least 2"),
-        (lambda: scaled(torch.tensor([[1.0, torch.nan]])), "not a finite number"),
+        (lambda: scaled(torch.tensor([[1.0, torch.nan]])), "all of them must be finite"),
         (lambda: scaled(torch.ones(2, 2), epsilon=-1.0), "at least 0"),
         (lambda: overlong(torch.tensor([3]), max_length=4, margin=5), "at most 4"),
         (lambda: overlong(torch.tensor([3]), max_length=4, margin=2, penalty=0.0), "above 0"),

@@ -126,11 +126,11 @@ def test_shares_that_are_probabilities_are_calibrated():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: plurality({"a": 0.7, "b": 0.7}, 3), "sum to 1"), (lambda: plurality({"a": 0.5}, 0), "k from 1 on"),
+        (lambda: plurality({"a": 0.7, "b": 0.7}, 3), "sum to 1"), (lambda: plurality({"a": 0.5}, 0), "k is 0"),
         (lambda: plurality({"a": -0.5}, 3), "sum to 1"), (lambda: shares(["a"], [1.0, 2.0]), "one to each"),
         (lambda: shares(["a"], [math.nan]), "finite"), (lambda: probability_weights([[]]), "no tokens"),
         (lambda: stopped([]), "at least one"), (lambda: stopped("aa", sure=0.5), "above 0.5"),
-        (lambda: stopped("aa", most=0), "at most 0"), (lambda: share_calibration([["a"]], []), "each question"),
+        (lambda: stopped("aa", most=0), "most is 0"), (lambda: share_calibration([["a"]], []), "each question"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_sentence(make, says):

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
+from insideout.checks import whole
 from insideout.errors import BadInput
 
 Split = Literal["train", "development", "test"]
@@ -73,6 +74,18 @@ class Verdict:
         raise TypeError(f"A verdict is neither true nor false: ask for one of its parts, {', '.join(self.parts)}.")
 
 
+TRIES = 100_000
+"""After so many a question of a split is taken for one that there is not."""
+
+
+def tries(name: str, split: str) -> Iterator[int]:
+    """Counts what is tried to find one question of a split. Raises BadInput after so many that there can be none."""
+    yield from range(TRIES)
+    raise BadInput(
+        f"{name} has no {split} question, as far as {TRIES:,} tries can tell: allow larger numbers, or more kinds."
+    )
+
+
 class Suite(ABC):
     """A set of questions. To make one: give a name, its verdict's parts, `propose` (or `stream`) and `judge`."""
 
@@ -107,13 +120,15 @@ class Suite(ABC):
         """Questions of a split without end; one may come twice."""
         source = random.Random(f"{self.name} {split} {seed}")
         while True:
-            question = self.propose(source)
-            if self.split_of(question) == split:
-                yield question
+            for _ in tries(self.name, split):
+                question = self.propose(source)
+                if self.split_of(question) == split:
+                    break
+            yield question
 
     def draw(self, split: Split, n: int, seed: int = 0) -> list[Question]:
         """The first n of the stream, without repetitions. Raises BadInput where there are not so many."""
-        if split not in SPLITS or n < 1:
+        if split not in SPLITS or whole("n", n, 0) < 1:
             raise BadInput(f"{n} questions of {split!r}: give at least 1, of {', '.join(SPLITS)}.")
         found: dict[Prompt, Question] = {}
         repeated = 0

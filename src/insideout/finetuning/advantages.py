@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from insideout.checks import check_finite, check_floating
 from insideout.errors import BadInput
 from insideout.finetuning.checks import check_mask, check_range, check_shapes
 from insideout.transformer.generation.inputs import real
@@ -34,8 +35,9 @@ def gae(
     """
     for name, value in {"gamma": gamma, "lam": lam}.items():
         check_range(name, value, 0.0, 1.0)
-    check_shapes(rewards=rewards, values=values, mask=mask)
     check_mask(mask)
+    check_shapes(rewards=rewards, values=values, mask=mask)
+    check_finite(rewards=rewards[mask], values=values[mask])
     if bool(rewards.masked_fill(mask, 0).any()):
         raise BadInput(
             "A reward stands at a token that the mask leaves out and would be lost: put it at a drawn token."
@@ -63,6 +65,8 @@ def token_rewards(
     """
     check_mask(mask)
     check_shapes(divergences=divergences, mask=mask)
+    check_floating(scores=scores)
+    check_finite(scores=scores, divergences=divergences[mask])
     if scores.shape != mask.shape[:1]:
         raise BadInput(f"There are scores of shape {tuple(scores.shape)} for {len(mask)} answers: give one to each.")
     if real("beta", beta) < 0:
@@ -106,12 +110,14 @@ def group_std(rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
 
 
 def group_size(rewards: Float[Tensor, "P G"]) -> int:
-    """How many answers a prompt has. Raises BadInput for less than two, or another shape."""
+    """How many answers a prompt has. Raises BadInput for less than two, another shape, and what is not finite."""
+    check_floating(rewards=rewards)
     if rewards.dim() != 2:
         raise BadInput(f"The rewards have the shape {tuple(rewards.shape)}: give (P, G), a row of answers a prompt.")
     n = rewards.shape[1]
     if n < 2:
         raise BadInput(f"Leaving one out needs other answers to the same prompt, and there is {n}: draw at least 2.")
+    check_finite(rewards=rewards)  # beside nan every answer would seem to be worth the same
     return n
 
 
@@ -120,6 +126,7 @@ def whitened(advantages: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Flo
     check_mask(mask)
     check_shapes(advantages=advantages, mask=mask)
     steps = advantages[mask]
+    check_finite(advantages=steps)
     if steps.numel() == 0:
         raise BadInput("The mask has no step: there are no advantages to whiten.")
     centred = advantages - steps.mean()

@@ -8,20 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from insideout.checks import check_shapes, real
 from insideout.errors import BadInput
-from insideout.transformer.generation.inputs import real
 
 __all__ = ["check_mask", "check_positive", "check_range", "check_shapes"]
-
-
-def check_shapes(**tensors: Tensor) -> None:
-    """All of one shape: (B, 1) beside (B,) would become (B, B)."""
-    (first, like), *others = tensors.items()
-    for name, tensor in others:
-        if tensor.shape != like.shape:
-            raise BadInput(
-                f"{first} has the shape {tuple(like.shape)} and {name} {tuple(tensor.shape)}: they must have the same."
-            )
 
 
 def check_mask(mask: Tensor, name: str = "mask") -> None:

@@ -18,9 +18,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from insideout.finetuning.checks import check_shapes
+from insideout.checks import check_shapes
+from insideout.errors import BadInput
 
 __all__ = ["exact", "k1", "k2", "k3"]
+
+ROUNDING = 2e-3
+"""By how much the log of a sum of probabilities may differ from 0; of 16 bits by more."""
 
 
 def k1(logprobs: Float[Tensor, "*shape"], reference_logprobs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -51,8 +55,13 @@ def exact(
     """KL(π ‖ π_ref) of whole distributions: Σ π (log π − log π_ref) over the vocabulary.
 
     What π never says (log π = −∞) adds nothing; what it says and the reference never does makes it infinite.
+    Raises BadInput for logits and the like, whose probabilities do not sum to 1.
     """
     check_shapes(logprobs=logprobs, reference_logprobs=reference_logprobs)
+    for name, x in (("logprobs", logprobs), ("reference_logprobs", reference_logprobs)):
+        apart = x.detach().float().logsumexp(-1).abs()  # (*shape,)
+        if not bool((apart <= (ROUNDING if x.dtype in (torch.float32, torch.float64) else 16 * ROUNDING)).all()):
+            raise BadInput(f"The probabilities of {name} do not sum to 1: give log-probabilities, x.log_softmax(-1).")
     possible = logprobs > -torch.inf
     difference = torch.where(possible, logprobs, 0.0) - torch.where(possible, reference_logprobs, 0.0)
     return (logprobs.exp() * difference).sum(-1)

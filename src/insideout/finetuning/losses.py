@@ -122,8 +122,8 @@ def kto(
     for name, number in (("beta", beta), ("desirable_weight", desirable_weight),
                         ("undesirable_weight", undesirable_weight)):  # fmt: skip
         check_positive(name, number)
-    check_shapes(policy=policy, reference=reference, desirable=desirable)
     check_mask(desirable, "desirable")
+    check_shapes(policy=policy, reference=reference, desirable=desirable)
     if reference_point.dim():
         raise BadInput(f"The reference point has the shape {tuple(reference_point.shape)}: it is one number.")
     value = beta * (policy - reference - reference_point)  # (B,)

@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from insideout.checks import check_finite, check_shapes, real, whole
 from insideout.errors import BadInput
 from insideout.finetuning import divergence
 
@@ -42,6 +43,8 @@ class Toy:
     longest: int = 3
 
     def __post_init__(self) -> None:
+        for name in ("n_tokens", "longest"):
+            whole(name, getattr(self, name), 0)
         if self.n_tokens < 1 or self.longest < 1 or self.n_tokens**self.longest > MOST:
             raise BadInput(
                 f"A toy of {self.n_tokens} tokens and {self.longest} places cannot be counted: give at least 1 of "
@@ -125,11 +128,18 @@ class Toy:
     def entropy(self, logits: Float[Tensor, "S V"]) -> Float[Tensor, ""]:
         """−Σ π log π over all answers, in nats."""
         logprobs = self.logprobs(logits)
-        return -(logprobs.exp() * logprobs).sum()
+        return torch.special.entr(logprobs.exp()).sum()  # what is never said adds 0
 
     def expected(self, logits: Float[Tensor, "S V"], rewards: Float[Tensor, " A"]) -> Float[Tensor, ""]:
         """E[r] over the policy's answers."""
-        return (self.logprobs(logits).exp() * rewards).sum()
+        logprobs = self.logprobs(logits)
+        self._check(logprobs=logprobs, rewards=rewards)
+        return (logprobs.exp() * rewards).sum()
+
+    def _check(self, **of_answers: Tensor) -> None:
+        """One number an answer, and rewards that are numbers."""
+        check_shapes(answers=self.mask[:, 0], **of_answers)
+        check_finite(rewards=of_answers["rewards"])
 
     def objective(
         self,
@@ -168,8 +178,9 @@ class Toy:
 
         Raises BadInput unless β is above 0.
         """
-        if not 0 < beta < math.inf:
+        if not real("beta", beta) > 0:
             raise BadInput(f"beta is {beta}: it must be a finite number above 0.")
+        self._check(reference=reference, rewards=rewards)
         return (reference + rewards / beta).log_softmax(-1)
 
     def best_at(
@@ -179,6 +190,7 @@ class Toy:
 
         Raises BadInput for a KL that is not above 0, or not below that of saying only the best answers.
         """
+        self._check(reference=reference, rewards=rewards)
         best = torch.where(rewards == rewards.max(), reference, -math.inf)
         limit = -float(best.logsumexp(-1))
         if not 0 < kl < limit:
@@ -194,12 +206,13 @@ class Toy:
 
     def best_of(self, n: int, logprobs: Float[Tensor, " A"], rewards: Float[Tensor, " A"]) -> Float[Tensor, " A"]:
         """log-probability that an answer is the best of n draws; of equally good ones the first drawn counts."""
-        if n < 1:
-            raise BadInput(f"The best of {n} answers: draw at least 1.")
+        n = whole("n", n, 1)
+        self._check(logprobs=logprobs, rewards=rewards)
         p = logprobs.exp()
         below = torch.stack([p[rewards < reward].sum() for reward in rewards])  # (A,)
         alike = torch.stack([p[rewards == reward].sum() for reward in rewards])
-        return logprobs + torch.log(((below + alike) ** n - below**n) / alike)
+        gain = torch.where(alike > 0, ((below + alike) ** n - below**n) / alike, 1)  # what is never drawn stays so
+        return logprobs + torch.log(gain)
 
     def policy_of(self, logprobs: Float[Tensor, " A"]) -> Float[Tensor, "S V"]:
         """The policy, token by token, whose answers have these log-probabilities.
@@ -212,4 +225,5 @@ class Toy:
                 begun = (*prefix, token)
                 follows = torch.tensor([answer[: len(begun)] == begun for answer in self.answers])
                 table[s, token] = logprobs[follows].logsumexp(-1)
-        return table.log_softmax(-1)
+        never = (table == -math.inf).all(-1, keepdim=True)  # a beginning that no answer has: any policy will do
+        return torch.where(never, 0.0, table).log_softmax(-1)

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from insideout.checks import check_shapes
 from insideout.errors import BadInput
 from insideout.training.config import check_types
 from insideout.training.metrics import Metric
@@ -167,6 +168,7 @@ class Step(nn.Module):
 
 def gaussian_kl(mean: Float[Tensor, "B ..."], log_variance: Float[Tensor, "B ..."]) -> Float[Tensor, " B"]:
     """KL(N(mean, σ²) ‖ N(0, 1)) = ½ Σ (mean² + σ² − 1 − log σ²), in nats, of each picture."""
+    check_shapes(mean=mean, log_variance=log_variance)
     each = mean.square() + torch.expm1(log_variance) - log_variance
     return each.flatten(1).sum(1) / 2
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.checks import whole
 from insideout.errors import BadInput
 from insideout.estimates import Interval, interval
 
@@ -66,7 +67,7 @@ def kid_interval(
     Raises BadInput where kid does, for fewer than 2 parts, and where a part would have fewer than 2 pictures.
     """
     ours, theirs = _checked(features, reference)
-    if n_parts < 2:
+    if whole("n_parts", n_parts, 0) < 2:
         raise BadInput(f"n_parts is {n_parts}: an interval needs at least 2 parts.")
     if (fewest := min(len(ours), len(theirs))) < 2 * n_parts:
         raise BadInput(
@@ -109,7 +110,7 @@ def precision_and_recall(
     Source: Kynkäänniemi et al. 2019, §2, eq. 1 and 2.
     """
     ours, theirs = _checked(features, reference)
-    if not 1 <= k < min(len(ours), len(theirs)):
+    if not 1 <= whole("k", k, 0) < min(len(ours), len(theirs)):
         raise BadInput(
             f"k is {k}: it must be at least 1 and below the number of pictures, here {min(len(ours), len(theirs))}."
         )

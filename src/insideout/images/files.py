@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from insideout.checks import whole
 from insideout.data.pictures.labelled import to_bytes
 from insideout.errors import BadInput
 from insideout.files import save
@@ -32,21 +33,23 @@ def sheet(
 
     Raises BadInput for none, for other than 1 or 3 channels, and for fewer than 1 column or an enlargement below 1.
     """
+    if pictures.dim() != 4:
+        raise BadInput(f"The pictures have the shape {tuple(pictures.shape)}: give (N, channels, height, width).")
     n, channels, height, width = pictures.shape
     if n < 1 or channels not in (1, 3):
         raise BadInput(f"There are {n} pictures of {channels} channels: give at least 1, of 1 or 3 channels.")
-    if columns < 1 or enlarged < 1 or gap < 0:
+    if whole("columns", columns, 0) < 1 or whole("enlarged", enlarged, 0) < 1 or whole("gap", gap, 0) < 0:
         raise BadInput(f"columns is {columns}, enlarged {enlarged} and gap {gap}: at least 1, 1 and 0 are needed.")
     columns = min(columns, n)
     rows = -(-n // columns)
     values = to_bytes(pictures).expand(-1, 3, -1, -1)
     values = values.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3).permute(0, 2, 3, 1)  # (N, H, W, 3)
     height, width = height * enlarged, width * enlarged
-    whole = torch.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), GROUND, dtype=torch.uint8)
+    canvas = torch.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), GROUND, dtype=torch.uint8)
     for i, each in enumerate(values):
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
-        whole[top : top + height, left : left + width] = each
-    return whole
+        canvas[top : top + height, left : left + width] = each
+    return canvas
 
 
 def write_png(values: UInt8[Tensor, "height width 3"], path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from insideout.checks import real, whole
 from insideout.errors import BadInput
 from insideout.images.guidance import guided
 from insideout.images.paths import LINEAR, Path, conditional_velocity, interpolate
@@ -80,7 +81,12 @@ def squared_error(
 
 
 def drop_labels(labels: Int64[Tensor, " B"], null_class: int, share: float) -> Int64[Tensor, " B"]:
-    """The labels, about this share of them replaced by the null class: a coin for every picture."""
+    """The labels, about this share of them replaced by the null class: a coin for every picture.
+
+    Raises BadInput for a share outside [0, 1].
+    """
+    if not 0 <= real("share", share) <= 1:
+        raise BadInput(f"share is {share}: it must lie between 0 and 1.")
     dropped = torch.rand(labels.shape, device=labels.device) < share
     return torch.where(dropped, null_class, labels)
 
@@ -89,7 +95,14 @@ def held_out_loss(
     model: nn.Module, data: Float[Tensor, "N C H W"], labels: Int64[Tensor, " N"] | None = None, path: Path = LINEAR,
     batch_size: int = 256, seed: int = 0,
 ) -> float:  # fmt: skip
-    """The loss on held-out pictures, at times spread evenly over [0, 1], with the same noise for the same seed."""
+    """The loss on held-out pictures, at times spread evenly over [0, 1], with the same noise for the same seed.
+
+    Raises BadInput for no pictures, another number of labels, and a batch_size below 1.
+    """
+    whole("batch_size", batch_size, 1)
+    if not len(data) or (labels is not None and len(labels) != len(data)):
+        found = "no" if labels is None else f"{len(labels)}"
+        raise BadInput(f"{len(data)} pictures and {found} labels: give at least one picture, and a label to each.")
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(data.shape, generator=generator)
     t = (torch.randperm(len(data), generator=generator) + 0.5) / len(data)
@@ -128,16 +141,16 @@ def draw_pictures(
     if labels is None:
         classes = None
     else:
-        classes = torch.as_tensor(labels, dtype=torch.int64)
+        classes = _classes(labels)
         if not n_classes:
             raise BadInput("This model knows no classes: give it no labels.")
         if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < n_classes:
             wrong = int(classes[(classes < 0) | (classes >= n_classes)][0])
             raise BadInput(f"The label {wrong} is out of range: the classes go from 0 to {n_classes - 1}.")
         n, classes = len(classes), classes.to(device)
-    if n < 1:
+    if whole("n", n, 0) < 1:
         raise BadInput("There is no picture to draw: ask for at least 1.")
-    if not 1 <= n_steps <= 10_000:
+    if not 1 <= whole("steps", n_steps, 0) <= 10_000:
         raise BadInput(f"steps is {n_steps}: it must lie between 1 and 10,000.")
     if guidance != 1 and classes is None:
         raise BadInput(
@@ -153,7 +166,15 @@ def draw_pictures(
         model.train(was_training)
 
 
+def _classes(labels: Sequence[int] | Tensor) -> Int64[Tensor, " B"]:
+    """One class a picture. Raises BadInput for fractions, which would be cut off, and another shape."""
+    given = torch.as_tensor(labels)
+    if given.dim() != 1 or (given.numel() and (given.is_floating_point() or given.dtype == torch.bool)):
+        raise BadInput("The labels are one list of whole numbers, a class to each picture.")
+    return given.to(torch.int64)
+
+
 def noise_for(n: int, shape: tuple[int, ...], seed: int) -> Tensor:
     """Noise for n pictures, the first k the same for every n. -> (n, *shape)"""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole("seed", seed, 0, 2**63 - 1))
     return torch.stack([torch.randn(shape, generator=generator) for _ in range(n)])

@@ -11,6 +11,7 @@ Shapes: B pictures of any shape. Taught in book/5-from-noise-to-images/07_guidan
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.checks import check_shapes, real
 from insideout.errors import BadInput
 from insideout.images.solvers import Field
 
@@ -46,7 +47,7 @@ def guided(stronger: Field, weaker: Field, w: float, interval: tuple[float, floa
     one call share their time. Raises BadInput for a w that is not a number, or an interval that is not in order within
     [0, 1]. Source: Kynkäänniemi et al. 2024 (Applying guidance in a limited interval), §2.
     """
-    low, high = interval
+    low, high = (real("a time of the interval", each) for each in interval)
     if not 0 <= low <= high <= 1:
         raise BadInput(f"The interval is {interval}: give two times in order within [0, 1], where 0 is noise.")
     _check(w)
@@ -64,6 +65,7 @@ def guided(stronger: Field, weaker: Field, w: float, interval: tuple[float, floa
 def _along(stronger: Tensor, weaker: Tensor, w: float) -> Tensor:
     """The point w of the way from the weaker to the stronger."""
     _check(w)
+    check_shapes(stronger=stronger, weaker=weaker)
     if w == 1:  # else u + (c − u) is c but for rounding
         return stronger
     return weaker if w == 0 else weaker + w * (stronger - weaker)
@@ -71,5 +73,4 @@ def _along(stronger: Tensor, weaker: Tensor, w: float) -> Tensor:
 
 def _check(w: float) -> None:
     """A weight that can be used."""
-    if not -float("inf") < w < float("inf"):
-        raise BadInput(f"w is {w}: give a number, 1 for no guidance and more for some.")
+    real("w", w)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from insideout.checks import whole
 from insideout.data.pictures.captions import Caption, encode
 from insideout.errors import BadInput
 from insideout.images.config import DiTConfig
@@ -71,9 +72,9 @@ def draw_captions(
     Picture i begins with the same noise whatever the others, the guidance and the steps. Raises BadInput for an unknown
     word or another order of words, no captions, a number of steps below 1, or a guidance that is no number.
     """
-    if not captions:
+    if isinstance(captions, str) or not captions:
         raise BadInput("There is no picture to draw: give at least one caption.")
-    if not 1 <= n_steps <= 10_000:
+    if not 1 <= whole("steps", n_steps, 0) <= 10_000:
         raise BadInput(f"steps is {n_steps}: it must lie between 1 and 10,000.")
     device = next(model.parameters()).device
     ids = torch.tensor(encode(captions), device=device)

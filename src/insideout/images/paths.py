@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.checks import check_floating, check_shapes
 from insideout.errors import BadInput
 
 __all__ = [
@@ -90,7 +91,8 @@ PATHS = {path.name: path for path in (LINEAR, COSINE, VARIANCE_PRESERVING)}
 def interpolate(
     data: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"], t: Time, path: Path = LINEAR
 ) -> Float[Tensor, "*shape"]:
-    """x_t = a(t) data + s(t) noise. Raises BadInput for a t outside [0, 1]."""
+    """x_t = a(t) data + s(t) noise. Raises BadInput for a t outside [0, 1], and for data and noise of other shapes."""
+    check_shapes(data=data, noise=noise)
     times = _times(t, data)
     return path.a(times) * data + path.s(times) * noise
 
@@ -103,6 +105,7 @@ def conditional_velocity(
     Raises BadInput for a t outside [0, 1], and at t = 1 of the path vp, where it is infinite.
     Source: Lipman et al. 2022, eq. 14; Albergo and Vanden-Eijnden 2022, eq. 9.
     """
+    check_shapes(data=data, noise=noise)
     times = _times(t, data)
     return path.a_slope(times) * data + _s_slope(times, path) * noise
 
@@ -124,6 +127,7 @@ def convert(
     for kind in (given, wanted):
         if kind not in get_args(Kind):
             raise BadInput(f"{kind!r} is none of {', '.join(get_args(Kind))}.")
+    check_shapes(value=value, x=x)
     times = _times(t, x)
     if given == wanted:
         return value
@@ -145,6 +149,7 @@ def posterior(
 
     Raises BadInput for a t outside [0, 1), no points, or points of another shape.
     """
+    check_floating(points=points, x=x)
     if len(points) == 0:
         raise BadInput("There are no points: give at least one.")
     if points.shape[1:] != x.shape[1:]:
@@ -208,6 +213,7 @@ def _nonzero(share: Tensor, t: Tensor, what: str) -> Tensor:
 
 def _times(t: Time, x: Tensor) -> Tensor:
     """Times in x's type, shaped to multiply it. () or (B,) -> (1 or B, 1, …)"""
+    check_floating(x=x)
     times = torch.as_tensor(t, dtype=x.dtype, device=x.device)
     if not ((times >= 0) & (times <= 1)).all():  # not a number is outside too
         outside = times[~((times >= 0) & (times <= 1))].flatten()[0]

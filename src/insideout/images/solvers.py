@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.checks import check_floating, real, whole
 from insideout.errors import BadInput
 from insideout.images.paths import LINEAR, Path, convert
 
@@ -58,7 +59,7 @@ def solve(
     """
     if solver not in get_args(Solver):
         raise BadInput(f"{solver!r} is none of the solvers {', '.join(get_args(Solver))}.")
-    _check(n_steps, start, end)
+    _check(x, n_steps, start, end)
     h = (end - start) / n_steps
     states = [x]
     for i in range(n_steps):
@@ -100,7 +101,7 @@ def solve_sde(
     """
     if not 0 <= churn < float("inf"):
         raise BadInput(f"churn is {churn}: it must be a number of at least 0, which is the solver without noise.")
-    _check(n_steps, 0.0, 1.0)
+    _check(x, n_steps, 0.0, 1.0)
     h = 1 / n_steps
     states = [x]
     for i in range(n_steps):
@@ -123,9 +124,11 @@ def _ask(field: Field, x: Tensor, t: float) -> Tensor:
     return field(x, torch.full((len(x),), t, dtype=x.dtype, device=x.device))
 
 
-def _check(n_steps: int, start: float, end: float) -> None:
-    """There is a way to go."""
-    if n_steps < 1:
-        raise BadInput(f"n_steps is {n_steps}: it must be at least 1.")
+def _check(x: Tensor, n_steps: int, start: float, end: float) -> None:
+    """There is something that moves, and a way to go."""
+    check_floating(x=x)
+    whole("n_steps", n_steps, 1)
+    for name, time in (("start", start), ("end", end)):
+        real(name, time)
     if not (0 <= start <= 1 and 0 <= end <= 1):
         raise BadInput(f"The times are {start:g} and {end:g}: both must lie in [0, 1], where 0 is noise and 1 is data.")

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from insideout.checks import check_shapes
 from insideout.errors import BadInput
 from insideout.images.dit import Attention, patchify
 from insideout.training.config import check_types
@@ -102,7 +103,8 @@ class TextEncoder(nn.Module):
         if ids.shape[1] > self.config.length:
             raise BadInput(f"The text has {ids.shape[1]} words; the encoder reads at most {self.config.length}.")
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocab_size:
-            raise BadInput(f"A word has the id {int(ids.max())}: ids go from 0 to {self.config.vocab_size - 1}.")
+            wrong = int(ids[(ids < 0) | (ids >= self.config.vocab_size)][0])
+            raise BadInput(f"A word has the id {wrong}: ids go from 0 to {self.config.vocab_size - 1}.")
         mask = ids != 0
         readable = mask | ~mask.any(1, keepdim=True)  # a text of pads alone would leave nothing to read
         x = self.words(ids) + self.position[: ids.shape[1]]
@@ -171,12 +173,17 @@ def contrastive_loss(similarity: Float[Tensor, "B B"], same: Bool[Tensor, "B B"]
     """For each pair half the cross-entropy of its row and half that of its column, in nats.
 
     `same` says which captions are the same words: all of them are right, equally. Default: each is the same as itself.
-    Raises BadInput where a caption is not the same as itself.
+    Raises BadInput for a table that is not square, where a caption is not the same as itself, or one the same as
+    another that is not the same as it.
     """
+    if similarity.dim() != 2 or len(similarity) != similarity.shape[1] or not len(similarity):
+        raise BadInput(f"The similarities have the shape {tuple(similarity.shape)}: give (B, B), each pair with each.")
     if same is None:
         same = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
-    if not same.diagonal().all():
-        raise BadInput("same says that a caption is not the same as itself: its diagonal must be True.")
+    check_shapes(similarity=similarity, same=same)
+    if same.dtype != torch.bool or not same.diagonal().all() or not torch.equal(same, same.T):
+        raise BadInput("same says that a caption is not the same as itself, or one the same as another that is not the "
+                       "same as it: it must be of True and False, True on its diagonal, and symmetric.")  # fmt: skip
     target = same / same.sum(1, keepdim=True)  # (B, B), rows sum to 1; same is symmetric, so that columns would too
     rows = -(target * similarity.log_softmax(1)).sum(1)
     columns = -(target.T * similarity.log_softmax(0)).sum(0)

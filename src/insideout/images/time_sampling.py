@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.checks import real, whole
 from insideout.errors import BadInput
 
 __all__ = ["logit_normal", "uniform"]
@@ -27,12 +28,12 @@ def logit_normal(
     Raises BadInput for fewer than 1, or a deviation that is not above 0. Source: Esser et al. 2024, eq. 19.
     """
     _check(n)
-    if not 0 < deviation < float("inf"):
+    real("mean", mean)
+    if not real("deviation", deviation) > 0:
         raise BadInput(f"deviation is {deviation}: it must be a number above 0.")
     return torch.sigmoid(mean + deviation * torch.randn(n, generator=generator))
 
 
 def _check(n: int) -> None:
     """There is a time to draw."""
-    if n < 1:
-        raise BadInput(f"n is {n}: draw at least 1 time.")
+    whole("n", n, 1)

@@ -51,8 +51,6 @@ def mixed(rewards: Float[Tensor, "P G"]) -> Bool[Tensor, " P"]:
     Raises BadInput for a group of one answer, and rewards that are not finite. Source: Yu et al. 2025, §3.2.
     """
     group_size(rewards)
-    if not bool(torch.isfinite(rewards).all()):
-        raise BadInput("A reward is not a finite number: an answer that could not be judged gets no reward, not nan.")
     return rewards.amax(-1) > rewards.amin(-1)
 
 

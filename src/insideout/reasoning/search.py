@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+from insideout.checks import real, whole
 from insideout.errors import BadInput
 
 __all__ = ["Branch", "Found", "Node", "Problem", "Tree", "beam", "depth_first", "dialled", "mcts", "search", "walks"]
@@ -78,7 +79,10 @@ class Node:
 
     def line(self) -> "list[Node]":
         """From the root to here."""
-        return [*(self.parent.line() if self.parent else []), self]
+        found = [self]
+        while found[-1].parent is not None:
+            found.append(found[-1].parent)
+        return found[::-1]
 
 
 class Found(NamedTuple):
@@ -164,7 +168,7 @@ Strategy = Callable[[Tree], Node]
 
 def search(problem: Problem, strategy: Strategy, *, budget: int | None = None, seed: int = 0) -> Found:
     """Solve a problem by a strategy, asking at most `budget` times what may follow. Raises BadInput for one below 1."""
-    if budget is not None and budget < 1:
+    if budget is not None and whole("budget", budget, 0) < 1:
         raise BadInput(f"A budget of {budget} expansions finds nothing: give at least 1.")
     tree = Tree(problem, budget, random.Random(seed))
     try:
@@ -180,9 +184,11 @@ def search(problem: Problem, strategy: Strategy, *, budget: int | None = None, s
 
 def everything(node: Node) -> Iterator[Node]:
     """A node and all below it that was seen."""
-    yield node
-    for child in node.children or ():
-        yield from everything(child)
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        waiting += reversed(each.children or [])
 
 
 # Strategies
@@ -190,7 +196,7 @@ def everything(node: Node) -> Iterator[Node]:
 
 def walks(n: int = 1) -> Strategy:
     """Draw up to n chains by the priors, each from the beginning, until one is a solution; else the best end."""
-    check_least("n", n, 1)
+    whole("n", n, 1)
 
     def grow(tree: Tree) -> Node:
         for _ in range(n):
@@ -210,7 +216,7 @@ def beam(width: int | None = 5) -> Strategy:
     Source: Yao et al. 2023, algorithm 1.
     """
     if width is not None:
-        check_least("width", width, 1)
+        whole("width", width, 1)
 
     def grow(tree: Tree) -> Node:
         level = [tree.root]
@@ -233,7 +239,7 @@ def depth_first(threshold: float = 0.0) -> Strategy:
 
     It ends at the first solution, or at the first end where nothing can be checked. Source: Yao et al. 2023, alg. 2.
     """
-    if not 0 <= threshold <= 1:
+    if not 0 <= real("threshold", threshold) <= 1:
         raise BadInput(f"The threshold is {threshold}: values lie between 0 and 1.")
 
     def grow(tree: Tree) -> Node:
@@ -265,8 +271,8 @@ def mcts(
     with n visits of the child and N of its parent. Without simulations each step is drawn by its prior: a walk.
     A solution that is met on the way is taken at once. Raises BadInput for settings out of range.
     """
-    check_least("simulations", simulations, 0)
-    if rule not in ("uct", "puct") or not 0 <= c < math.inf:
+    whole("simulations", simulations, 0)
+    if rule not in ("uct", "puct") or real("c", c) < 0:
         raise BadInput(f"There is no rule {rule!r} with c = {c}: choose uct or puct, and c from 0 on.")
     score = uct if rule == "uct" else puct
 
@@ -325,7 +331,7 @@ def dialled(value: Callable[[Any], float], quality: float, seed: int = 0) -> Cal
     Which ones depends on the state and the seed alone, so that asking again does not help. 1: the value itself; 0: a
     number in [0, 1) that has nothing to do with it. States are told apart by their `repr`.
     """
-    if not 0 <= quality <= 1:
+    if not 0 <= real("quality", quality) <= 1:
         raise BadInput(f"The quality is {quality}: it must lie between 0 and 1.")
 
     def told(state: Any) -> float:
@@ -333,9 +339,3 @@ def dialled(value: Callable[[Any], float], quality: float, seed: int = 0) -> Cal
         return value(state) if luck.random() < quality else luck.random()
 
     return told
-
-
-def check_least(name: str, value: int, least: int) -> None:
-    """Raises BadInput below the least."""
-    if value < least:
-        raise BadInput(f"{name} is {value}: it must be at least {least}.")

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from insideout.checks import real, whole
 from insideout.data.suite import Answer, Prompt
 from insideout.errors import BadInput, first_line, shortened
 from insideout.reasoning.writers import Usage
@@ -74,6 +75,10 @@ class ServerWriter:
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise BadInput(f"The server's address is {self.url!r}: it must begin with http:// or https://.")
+        for name in ("wait", "timeout", "temperature"):
+            real(name, getattr(self, name))
+        for name in ("tries", "at_once"):
+            whole(name, getattr(self, name), 0)
         if self.tries < 1 or self.at_once < 1 or self.wait < 0 or self.timeout <= 0 or not self.temperature >= 0:
             raise BadInput(
                 f"A server cannot be asked {self.tries} times, {self.at_once} at once, with waits of {self.wait} s, "
@@ -88,7 +93,7 @@ class ServerWriter:
 
         Raises BadInput when an answer did not come in so many tries, or the server refuses the request.
         """
-        if n < 1 or max_new_tokens < 1:
+        if whole("n", n, 0) < 1 or whole("max_new_tokens", max_new_tokens, 0) < 1:
             raise BadInput(f"{n} answers of {max_new_tokens} tokens cannot be asked for: ask for 1 of 1 at least.")
         asked = [[self.request(prompt, seed, j, max_new_tokens) for j in range(n)] for prompt in prompts]
         wanted = {self.name_of(each): each for some in asked for each in some}
@@ -223,7 +228,7 @@ def read_kept(path: Path) -> dict[str, Answer]:
             name, text, n_tokens, finished = json.loads(line)
             if not (isinstance(name, str) and isinstance(text, str) and finished in (True, False, None)):
                 raise ValueError
-            found[name] = Answer(text, (UNKNOWN,) * int(n_tokens), finished)
+            found[name] = Answer(text, (UNKNOWN,) * whole("its length", n_tokens, 0, MOST), finished)
         except (ValueError, TypeError, RecursionError):
             raise BadInput(f"{path}, line {number} is no answer that was kept: remove the line, or the file.") from None
     return found

@@ -16,22 +16,19 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import comb, exp, fsum, isfinite
 from typing import NamedTuple
 
+from insideout.checks import whole
 from insideout.errors import BadInput
-from insideout.estimates import vote
+from insideout.estimates import _ballots, vote
 
 __all__ = ["Stopped", "lead", "plurality", "probability_weights", "share_calibration", "shares", "stopped"]
+
+ROUNDING = 1e-5
+"""By how much a log-probability may lie above 0."""
 
 
 def shares(answers: Iterable[Hashable | None], weights: Iterable[float] | None = None) -> dict[Hashable, float]:
     """The share of each answer among the votes that could be read; empty where none could."""
-    given = list(answers)
-    ballots = [1.0] * len(given) if weights is None else list(weights)
-    if len(ballots) != len(given) or not all(isfinite(each) and each >= 0 for each in ballots):
-        raise BadInput(f"{len(ballots)} weights for {len(given)} answers: give one to each, finite and not below 0.")
-    counts: dict[Hashable, float] = {}
-    for answer, weight in zip(given, ballots, strict=True):
-        if answer is not None:
-            counts[answer] = counts.get(answer, 0.0) + weight
+    counts = _ballots(list(answers), None if weights is None else list(weights))
     total = fsum(counts.values())
     return {answer: count / total for answer, count in counts.items()} if total > 0 else {}
 
@@ -40,11 +37,13 @@ def probability_weights(logprobs: Sequence[Sequence[float]], *, by_length: bool 
     """A weight for each answer, from its tokens' log-probabilities in nats: how probable it was to be written.
 
     By length: exp(mean log p), the geometric mean of a token; else exp(Σ log p − the largest such sum), which counts
-    almost only the shortest. Raises BadInput for an answer without tokens.
+    almost only the shortest. Raises BadInput for an answer without tokens, and for what is no log-probability.
     Source: Wang et al. 2023, §2 and table 1, normalized and unnormalized weighted sum.
     """
     if any(not tokens for tokens in logprobs):
         raise BadInput("An answer has no tokens, so that it has no probability: leave it out, or give it no vote.")
+    if not all(isfinite(each) and each <= ROUNDING for tokens in logprobs for each in tokens):
+        raise BadInput("A token's log-probability is not finite, or above 0: give the logarithms of probabilities.")
     if by_length:
         return [exp(fsum(tokens) / len(tokens)) for tokens in logprobs]
     sums = [fsum(tokens) for tokens in logprobs]
@@ -58,8 +57,8 @@ def plurality(probabilities: Mapping[Hashable, float], k: int) -> dict[Hashable,
     Σ_v C(k, v) p^v · P(nobody else has more than v), over all sizes of ties, counted answer by answer.
     Raises BadInput for what is no distribution, and for k below 1.
     """
-    left = 1 - fsum(probabilities.values())
-    if k < 1 or left < -1e-9 or not all(0 <= p <= 1 for p in probabilities.values()):
+    k, left = whole("k", k, 1), 1 - fsum(probabilities.values())
+    if left < -1e-9 or not all(0 <= p <= 1 for p in probabilities.values()):
         raise BadInput(f"A vote of {k} by {dict(probabilities)}: give k from 1 on, and probabilities that sum to 1.")
     unread, won = max(left, 0.0), {}
     for answer, p in probabilities.items():
@@ -115,8 +114,9 @@ def stopped(answers: Iterable[Hashable | None], *, sure: float = 0.95, most: int
     No more are drawn from `answers` than are used, so that it may be a generator that calls a model. Raises BadInput
     unless `sure` lies in (½, 1) and `most` is 1 at least, and where there is no answer at all.
     """
-    if not 0.5 < sure < 1 or most < 1:
-        raise BadInput(f"A vote ended at {sure} after at most {most}: give a probability above 0.5 and below 1, and 1.")
+    most = whole("most", most, 1)
+    if not 0.5 < sure < 1:
+        raise BadInput(f"A vote ended at {sure} after at most {most}: give a probability above 0.5 and below 1.")
     drawn: list[Hashable | None] = []
     source = iter(answers)
     while len(drawn) < most and (not drawn or lead(drawn) < sure):

@@ -37,6 +37,7 @@ def token_logprobs(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) 
 
     Raises BadInput as `cross_entropy` does.
     """
+    check_tensors(logits=logits, targets=targets)
     if logits.dim() != 3 or targets.shape != logits.shape[:2]:
         raise BadInput(
             f"Logits of shape {tuple(logits.shape)} and targets of shape {tuple(targets.shape)} do not fit: give "
@@ -54,6 +55,7 @@ def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]) -> F
 
     Raises BadInput unless there is one target a row, each an id of the vocabulary or IGNORE.
     """
+    check_tensors(logits=logits, targets=targets)
     if logits.dim() != 2 or targets.shape != logits.shape[:1] or len(targets) == 0:
         raise BadInput(
             f"Logits of shape {tuple(logits.shape)} and targets of shape {tuple(targets.shape)} do not fit: give "
@@ -61,6 +63,13 @@ def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]) -> F
         )
     check_targets(logits, targets)
     return kernels.cross_entropy(logits, targets, IGNORE)
+
+
+def check_tensors(**given: object) -> None:
+    """Raises BadInput for lists, arrays and the like."""
+    for name, each in given.items():
+        if not isinstance(each, Tensor):
+            raise BadInput(f"{name} is a {type(each).__name__}: give a torch tensor.")
 
 
 def check_targets(logits: Float[Tensor, "*N V"], targets: Int[Tensor, "*N"]) -> None:

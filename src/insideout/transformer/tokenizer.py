@@ -13,7 +13,7 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from insideout import files
+from insideout.checks import whole
 from insideout.data.text.cut import cut_safely
 from insideout.errors import BadInput
 from insideout.transformer import bpe
@@ -154,7 +155,7 @@ class CharacterTokenizer(Tokenizer):
     def train(cls, text: str | Iterable[str]) -> "CharacterTokenizer":
         """The tokenizer of all characters of a text, given whole or in chunks."""
         characters: set[str] = set()
-        for chunk in [text] if isinstance(text, str) else text:
+        for chunk in chunks_of(text):
             characters.update(chunk)
         if not characters:
             raise BadInput("The text to train the tokenizer on is empty: give a text with at least one character.")
@@ -214,14 +215,13 @@ class BPETokenizer(Tokenizer):
 
         The vocabulary is smaller when the text runs out of pairs to merge.
         """
-        n_merges = vocab_size - 256 - len(special_tokens)
+        n_merges = whole("vocab_size", vocab_size, 1) - 256 - len(special_tokens)
         if n_merges < 0:
             raise BadInput(
                 f"vocab_size is {vocab_size}; it must be at least {256 + len(special_tokens)}: "
                 f"256 bytes and {len(special_tokens)} special tokens."
             )
-        chunks = iter([text] if isinstance(text, str) else text)
-        counts = bpe.count_words(_without(chunks, special_tokens))
+        counts = bpe.count_words(_without(chunks_of(text), special_tokens))
         if not counts:
             raise BadInput("The text to train the tokenizer on is empty: give a text with at least one character.")
         return cls(bpe.train(counts, n_merges), special_tokens)
@@ -316,6 +316,8 @@ def asked_for(special: bool | Collection[str], known: Collection[str]) -> list[s
     """The special tokens that `encode` was asked to find. Raises BadInput for a name that is none."""
     if isinstance(special, bool):
         return list(known) if special else []
+    if not isinstance(special, Collection):
+        raise BadInput(f"special is {special!r}: give True, False, or the names of special tokens.")
     names = [special] if isinstance(special, str) else list(special)
     for name in names:
         if name not in known:
@@ -471,6 +473,15 @@ def _without(chunks: Iterable[str], special_tokens: Sequence[str]) -> Iterable[s
         for token in special_tokens:
             piece = piece.replace(token, "\n")
         yield piece
+
+
+def chunks_of(text: str | Iterable[str]) -> Iterator[str]:
+    """A text whole, or chunk by chunk. Raises BadInput for what is none."""
+    if isinstance(text, bytes | dict | Path) or not isinstance(text, Iterable):
+        raise BadInput(f"A tokenizer is trained on text, not {type(text).__name__}: give a str, or several.")
+    for chunk in [text] if isinstance(text, str) else text:
+        check_text(chunk)
+        yield chunk
 
 
 def check_text(text: Any) -> None:

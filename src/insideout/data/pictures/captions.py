@@ -60,6 +60,17 @@ class Caption:
     other: Thing | None = None
     count: int = 1
 
+    def __post_init__(self) -> None:
+        things = [self.thing] if self.other is None else [self.thing, self.other]
+        known = all(each.colour in COLOURS and each.shape in SHAPES and each.size in ("", *SIZES) for each in things)
+        alone = self.other is None and not self.relation and self.count in COUNTS.values()
+        related = self.other is not None and self.relation in RELATIONS and self.count == 1
+        if not known or not (alone or related):
+            raise BadInput(
+                f"No caption says {self.count} {self.thing} {self.relation} {self.other or ''}: give one thing, two or "
+                f"three alike, or two in a relation. {_known()}"
+            )
+
     def __str__(self) -> str:
         if self.count > 1:
             return f"{next(word for word, n in COUNTS.items() if n == self.count)} {self.thing}s"

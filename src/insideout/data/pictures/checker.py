@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.checks import check_finite, check_floating
 from insideout.data.pictures.captions import SHAPES, Caption, Thing, parse
 from insideout.data.pictures.scenes import PALETTE, RADII, Item, coverage, holds
 from insideout.data.suite import Verdict
@@ -50,9 +51,11 @@ class Seen(NamedTuple):
 
 
 def read(picture: Float[Tensor, "channels height width"]) -> list[Seen]:
-    """The things in a picture, from the top down. Raises BadInput for a picture that is not 3 × side × side."""
+    """The things in a picture, from the top down. Raises BadInput unless it is (3, side, side), and finite."""
     if picture.dim() != 3 or picture.shape[0] != 3 or picture.shape[1] != picture.shape[2]:
         raise BadInput(f"The picture has the shape {tuple(picture.shape)}: a scene's is (3, side, side).")
+    check_floating(picture=picture)
+    check_finite(picture=picture)  # else what is nan would be dark, and a model that diverged one that draws nothing
     light = ((picture.detach().double().cpu() + 1) / 2).clamp(0, 1).numpy()  # (3, side, side), from 0 to 1
     side = picture.shape[1]
     brightness = light.max(0)

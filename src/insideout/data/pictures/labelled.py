@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from insideout.checks import check_floating
 from insideout.data.suite import Split
 from insideout.errors import BadInput
 
@@ -69,12 +70,15 @@ class Pictures:
 
 
 def from_bytes(values: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Bytes as numbers: 0 -> -1, 255 -> 1."""
+    """Bytes as numbers: 0 -> -1, 255 -> 1. Raises BadInput for what is no bytes."""
+    if values.dtype != torch.uint8:
+        raise BadInput(f"The values are {values.dtype}, not bytes, torch.uint8: they may be in [-1, 1] already.")
     return values.float() / 127.5 - 1
 
 
 def to_bytes(pictures: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
-    """Numbers as bytes, rounded; what lies outside [-1, 1] is cut off. Raises BadInput for what is not finite."""
+    """Numbers as bytes, rounded; what lies outside [-1, 1] is cut off. Raises BadInput for nan, inf and bytes."""
+    check_floating(pictures=pictures)
     if not torch.isfinite(pictures).all():
         raise BadInput("A picture has a number that is not finite: the model that drew it has diverged.")
     return ((pictures.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

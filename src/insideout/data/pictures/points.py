@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.checks import whole
 from insideout.errors import BadInput
 
 __all__ = ["DISTRIBUTIONS", "checkerboard", "gaussians", "moons", "points", "spiral"]
@@ -65,6 +66,5 @@ def points(name: str, n: int, seed: int = 0) -> Float[Tensor, "n 2"]:
     """n points of a distribution, the same for the same seed. Raises BadInput for another name, or fewer than 1."""
     if name not in DISTRIBUTIONS:
         raise BadInput(f"There are no points called {name!r}: choose one of {', '.join(DISTRIBUTIONS)}.")
-    if n < 1:
-        raise BadInput(f"n is {n}: draw at least 1 point.")
+    whole("n", n, 1)
     return DISTRIBUTIONS[name](n, torch.Generator().manual_seed(seed))

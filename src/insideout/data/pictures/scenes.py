@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from insideout.checks import whole
 from insideout.data.pictures.captions import COLOURS, RELATIONS, SHAPES, SIZES, Caption, Thing
 from insideout.data.suite import SPLITS, Split
 from insideout.errors import BadInput
@@ -68,8 +69,7 @@ class Scenes(NamedTuple):
 
 def scenes(split: Split, n: int, seed: int = 0, side: int = SIDE) -> Scenes:
     """The first n scenes of a split's stream. Raises BadInput for another split, fewer than 1, or a side too small."""
-    if n < 1:
-        raise BadInput(f"n is {n}: draw at least 1 scene.")
+    whole("n", n, 1)
     source = stream(split, seed)
     pairs = [next(source) for _ in range(n)]
     items = [each for _, each in pairs]
@@ -124,7 +124,7 @@ def draw(items: Sequence[Sequence[Item]], side: int = SIDE) -> Float[Tensor, "N 
     """The pictures of some scenes. Raises BadInput for none, or a side that shapes cannot be told apart at."""
     if not items:
         raise BadInput("There is no scene to draw: give at least one.")
-    if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+    if not SMALLEST_SIDE <= whole("side", side, 0) <= LARGEST_SIDE:
         raise BadInput(f"side is {side}: it must lie between {SMALLEST_SIDE} and {LARGEST_SIDE} pixels.")
     pictures = torch.zeros(len(items), 3, side, side)
     for slot in range(max(len(each) for each in items)):  # the first thing of every scene, then the second, …

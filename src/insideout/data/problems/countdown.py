@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from insideout.checks import whole
 from insideout.data.problems.reading import told_aloud
 from insideout.data.problems.steps import FORMS, Form, Step, solution, step, steps_in
 from insideout.data.problems.worked import PARTS
-from insideout.data.suite import Message, Question, Split, Suite, Verdict
+from insideout.data.suite import Message, Question, Split, Suite, Verdict, tries
 from insideout.errors import BadInput
 
 __all__ = [
@@ -91,6 +92,7 @@ def reachable(numbers: Numbers) -> frozenset[int]:
 
     Split in two in every way, and what the two parts give put together: all expressions, without their order of steps.
     """
+    check_searchable(numbers)
     if len(numbers) == 1:
         return frozenset(numbers)
     found = set()
@@ -101,9 +103,17 @@ def reachable(numbers: Numbers) -> frozenset[int]:
     return frozenset(found)
 
 
+def check_searchable(numbers: Numbers) -> None:
+    """Raises BadInput for more numbers than can be searched."""
+    if len(numbers) > MOST + 1:
+        raise BadInput(f"{len(numbers)} numbers cannot be searched: with each one more it takes 100 times as long. "
+                       f"Give at most {MOST}.")  # fmt: skip
+
+
 def solvable(numbers: Iterable[int], target: int, *, use_all: bool = True) -> bool:
     """Can the target be made of these numbers? The perfect value of a state: 1 or 0."""
     held = tuple(sorted(numbers))
+    check_searchable(held)
     if use_all:
         return target in reachable(held)
     parts = {tuple(n for i, n in enumerate(held) if mask >> i & 1) for mask in range(1, 2 ** len(held))}
@@ -118,7 +128,9 @@ def solved(numbers: Iterable[int], target: int, *, use_all: bool = True) -> bool
 
 def chance(numbers: Iterable[int], target: int, *, use_all: bool = True) -> float:
     """The probability that the target is made by drawing each step blindly among those allowed: how hard a game is."""
-    return _chance(tuple(sorted(numbers)), target, use_all)
+    held = tuple(sorted(numbers))
+    check_searchable(held)
+    return _chance(held, target, use_all)
 
 
 @lru_cache(maxsize=200_000)
@@ -302,14 +314,19 @@ class Countdown(Suite):
         What decides the split: the numbers, in any order, or the target, as in Stream of Search. `cue` is said after
         every question. Raises BadInput for games that cannot be made or searched.
         """
-        self.n_numbers = tuple(sorted(set(n_numbers)))
+        self.n_numbers = tuple(sorted({whole("how many numbers", each, 0) for each in n_numbers}))
         if not self.n_numbers or self.n_numbers[0] < 2 or self.n_numbers[-1] > MOST:
             raise BadInput(f"Games of {list(n_numbers)} numbers cannot be made: give from 2 to {MOST} numbers.")
-        low, high = targets
-        if largest < 2 or not 1 <= low <= high or held_out not in ("numbers", "targets"):
+        low, high = (whole("a target", each, 0) for each in targets)
+        if whole("largest", largest, 0) < 2 or not 1 <= low <= high or held_out not in ("numbers", "targets"):
             raise BadInput(
                 f"Games of numbers up to {largest} with targets from {low} to {high}, split by {held_out!r}, cannot be "
                 "made: give numbers up to 2 or more, targets from small to large, and split by numbers or targets."
+            )
+        if low > largest ** self.n_numbers[0]:
+            raise BadInput(
+                f"No target from {low} on can be made of {self.n_numbers[0]} numbers up to {largest}: give smaller "
+                "targets, or larger numbers."
             )
         self.largest, self.targets, self.held_out = largest, targets, held_out
         self.use_all, self.cue, self.chat = use_all, cue, chat
@@ -319,18 +336,19 @@ class Countdown(Suite):
         """Questions of a split without end; one may come twice. First how many numbers, each as often."""
         source = random.Random(f"{self.name} {split} {seed}")
         while True:
-            n, question = source.choice(self.n_numbers), None
-            while question is None:
+            n = source.choice(self.n_numbers)
+            for _ in tries(f"{self.name} of {n} numbers", split):
                 numbers = [source.randint(1, self.largest) for _ in range(n)]
                 target = source.randint(*self.targets)
                 family = self.family(numbers, target)
-                if self.split_of(Question("", family=family)) == split:
-                    question = self._asked(numbers, target)
-            yield question
+                if self.split_of(Question("", family=family)) == split and (asked := self._asked(numbers, target)):
+                    yield asked
+                    break
 
     def question(self, numbers: Sequence[int], target: int) -> Question:
         """A game of one's own. Raises BadInput where it cannot be won, or searched."""
-        if not 1 <= len(numbers) <= MOST or min(numbers, default=0) < 0:
+        numbers, target = [whole("a number", each, 0) for each in numbers], whole("the target", target, 0)
+        if not 1 <= len(numbers) <= MOST:
             raise BadInput(f"A game of {list(numbers)} cannot be searched: give from 1 to {MOST} numbers from 0 on.")
         question = self._asked(numbers, target)
         if question is None:

@@ -121,7 +121,12 @@ def answer_of(text: str) -> Value | None:
 
 
 def told_aloud(text: str) -> str | None:
-    """A text without its thinking, up to where it goes on to another problem. None: the thinking never ends."""
+    """A text without its thinking, up to where it goes on to another problem. None: the thinking never ends.
+
+    Raises BadInput for what is no text.
+    """
+    if not isinstance(text, str):
+        raise BadInput(f"An answer is read from text, not {type(text).__name__}: give a str.")
     text = text.replace("−", "-").replace("\u202f", " ").replace("\u00a0", " ")
     for sign, written in HALVES.items():
         text = re.sub(rf"(\d){sign}", rf"\1 {written}", text).replace(sign, written)

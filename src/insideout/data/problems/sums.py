@@ -9,6 +9,7 @@ Used in part 4. Standard library only.
 import random
 from collections.abc import Sequence
 
+from insideout.checks import whole
 from insideout.data.problems.steps import Step, step
 from insideout.data.problems.worked import Worked, WorkedSuite
 from insideout.data.suite import Split
@@ -29,7 +30,7 @@ class Sums(WorkedSuite):
     ) -> None:  # fmt: skip
         """`steps` additions, of numbers from 1 to `largest`. Raises BadInput for numbers of which there is none."""
         super().__init__(steps, held_out_steps, cue, chat)
-        if largest < 2:
+        if whole("largest", largest, 0) < 2:
             raise BadInput(f"Sums of numbers up to {largest} are all alike: let the largest be at least 2.")
         self.largest = largest
 

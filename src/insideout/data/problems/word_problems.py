@@ -19,6 +19,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from insideout.checks import whole
 from insideout.data.problems.steps import Step, step
 from insideout.data.problems.worked import Worked, WorkedSuite
 from insideout.data.suite import Split
@@ -88,7 +89,7 @@ class WordProblems(WorkedSuite):
         Raises BadInput where no problem can be made of that.
         """
         super().__init__(steps, held_out_steps, cue, chat)
-        if largest < 6 or not 0 <= distractors <= 3 or self.steps[-1] > 8:
+        if whole("largest", largest, 0) < 6 or not 0 <= whole("distractors", distractors, 0) <= 3 or self.steps[-1] > 8:
             raise BadInput(
                 f"Problems of {self.steps[-1]} steps with numbers up to {largest} and {distractors} distractors cannot "
                 "be told: give at most 8 steps, numbers up to 6 or more, and from 0 to 3 distractors."

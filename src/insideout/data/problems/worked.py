@@ -13,9 +13,10 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from insideout.checks import whole
 from insideout.data.problems.reading import strict, verdict
 from insideout.data.problems.steps import FORMS, Form, Step, read_step, solution, steps_in
-from insideout.data.suite import Message, Question, Split, Suite, Verdict
+from insideout.data.suite import Message, Question, Split, Suite, Verdict, tries
 from insideout.errors import BadInput
 
 __all__ = ["PARTS", "Worked", "WorkedSuite", "judged"]
@@ -54,7 +55,7 @@ class WorkedSuite(Suite):
 
         `cue` is said after every question. With `chat` a question is a conversation, else a text to be continued.
         """
-        known = tuple(sorted(set(steps)))
+        known = tuple(sorted({whole("the number of steps", each, 0) for each in steps}))
         if not known or known[0] < 1:
             raise BadInput(f"Problems of {list(steps)} steps cannot be made: give numbers from 1 on.")
         if not set(held_out_steps) < set(known):
@@ -75,17 +76,18 @@ class WorkedSuite(Suite):
         source = random.Random(f"{self.name} {split} {seed}")
         lengths = [k for k in self.steps if split != "train" or k not in self.held_out_steps]
         while True:
-            k, question = source.choice(lengths), None  # first the length, so that each is as frequent in every split
-            while question is None or self.split_of(question) != split:
+            k = source.choice(lengths)  # first the length, so that each is as frequent in every split
+            for _ in tries(f"{self.name} of {k} steps", split):
                 question = self._tried(source, k, split)
-            yield question
+                if question is not None and self.split_of(question) == split:
+                    yield question
+                    break
 
     def propose(self, random: random.Random) -> Question:
         """Any question, of any split."""
-        k, question = random.choice(self.steps), None
-        while question is None:
-            question = self._tried(random, k, None)
-        return question
+        k = random.choice(self.steps)
+        found = (self._tried(random, k, None) for _ in tries(f"{self.name} of {k} steps", "possible"))
+        return next(question for question in found if question is not None)
 
     def _tried(self, source: random.Random, k: int, split: Split | None) -> Question | None:
         found = self.problem(source, k, split)

@@ -4,45 +4,18 @@ Used by all of this folder. Whatever cannot be used raises BadInput with one sen
 Whole numbers may be Python's, NumPy's or a tensor's.
 """
 
-import math
 import operator
 from collections.abc import Collection, Sequence
 from typing import Any, SupportsIndex
 
+from insideout.checks import real as real
+from insideout.checks import whole as whole
 from insideout.errors import BadInput
 
 Stop = SupportsIndex | Collection[SupportsIndex] | None
 """A token that ends a text, or several, in whatever holds them."""
 SEEDS = 2**63
 """Seeds are below this; torch's generators take no more."""
-
-
-def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """`value` as an int from `low` to `high`. Raises BadInput for another one, and for what is no whole number."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise BadInput(f"{name} is {value!r}; it must be a whole number.") from None
-    if number < low:
-        raise BadInput(f"{name} is {number}; it must be at least {low}.")
-    if high is not None and number > high:
-        raise BadInput(f"{name} is {number}; it must be at most {high}.")
-    return number
-
-
-def real(name: str, value: Any) -> float:
-    """`value` as a float, finite. Raises BadInput for anything else."""
-    try:
-        if isinstance(value, (str, bytes, bool)):
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise BadInput(f"{name} is {value!r}; it must be a number.") from None
-    if not math.isfinite(number):
-        raise BadInput(f"{name} is {number}; it must be finite.")
-    return number
 
 
 def check_sampling(temperature: Any, top_k: Any = None, top_p: Any = None, min_p: Any = None) -> None:

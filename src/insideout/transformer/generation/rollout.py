@@ -64,7 +64,8 @@ class Rollout:
         return (place >= self.starts[:, None]) & (place < self.lengths[:, None]) & ~self.forced
 
     def answer(self, row: int) -> list[int]:
-        """One row's tokens after the prompt, the stop with them."""
+        """One row's tokens after the prompt, the stop with them. Raises BadInput for a row that there is not."""
+        row = whole("row", row, 0, len(self.ids) - 1)
         return self.ids[row, self.starts[row] : self.lengths[row]].tolist()
 
     def documents(self, rewards: Float[Tensor, "N T"] | None = None) -> list[list[Segment]]:
