@@ -126,7 +126,7 @@ def test_what_is_drawn_depends_on_the_generator_alone():
 def test_bad_input():
     x, field = torch.zeros(2, 1), gaussian_field(LINEAR)
     for function in (solve, solve_sde):
-        with pytest.raises(BadInput, match="n_steps is 0: it must be at least 1"):
+        with pytest.raises(BadInput, match="n_steps is 0; it must be at least 1"):
             function(field, x, 0)
     with pytest.raises(BadInput, match="both must lie in"):
         solve(field, x, 3, end=1.5)

@@ -37,7 +37,7 @@ def test_one_seed_one_draw():
 
 def test_bad_input():
     for function in (uniform, logit_normal):
-        with pytest.raises(BadInput, match="n is 0: draw at least 1 time"):
+        with pytest.raises(BadInput, match="n is 0; it must be at least 1"):
             function(0)
     for deviation in (0.0, -1.0, math.nan):
         with pytest.raises(BadInput, match="deviation is"):

@@ -217,10 +217,10 @@ def read_kept(path: Path) -> dict[str, Answer]:
     found: dict[str, Answer] = {}
     try:
         content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            path.write_bytes(whole)
-        lines = whole.decode("utf-8").splitlines()
+        complete = content[: content.rfind(b"\n") + 1]
+        if complete != content:
+            path.write_bytes(complete)
+        lines = complete.decode("utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise BadInput(f"Could not read the answers in {path}: {first_line(error)}. Remove or rename it.") from error
     for number, line in enumerate(lines, 1):

@@ -219,7 +219,7 @@ def test_the_same_seed_gives_the_same_questions_and_another_seed_others():
     [
         (lambda: WordProblems([]), "from 1 on"), (lambda: WordProblems([0, 1]), "from 1 on"),
         (lambda: WordProblems([9]), "at most 8 steps"), (lambda: WordProblems(largest=3), "6 or more"),
-        (lambda: WordProblems(distractors=-1), "from 0 to 3"), (lambda: Sums(largest=1), "at least 2"),
+        (lambda: WordProblems(distractors=4), "from 0 to 3"), (lambda: Sums(largest=1), "at least 2"),
         (lambda: WordProblems([1, 2], held_out_steps=[1, 2]), "leave one"),
         (lambda: WordProblems([1, 2], held_out_steps=[3]), "held out"),
         (lambda: SUITE.solution(EVERY[0], "aloud"), "choose think"),
