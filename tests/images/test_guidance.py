@@ -84,7 +84,7 @@ def test_bad_input():
         with pytest.raises(BadInput, match="w is"):
             guided(constant(1.0)[0], constant(0.0)[0], w)
     for interval in ((0.5, 0.2), (-0.1, 0.5), (0.0, 1.5), (math.nan, 1.0)):
-        with pytest.raises(BadInput, match="give two times in order|must be finite"):
+        with pytest.raises(BadInput, match=r"give two times in order|must be finite"):
             guided(constant(1.0)[0], constant(0.0)[0], 2.0, interval)
     with pytest.raises(BadInput, match="pictures at different times"):
         guided(constant(1.0)[0], constant(0.0)[0], 2.0)(x, torch.tensor([0.1, 0.2]))
