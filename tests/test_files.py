@@ -75,3 +75,15 @@ def test_a_folder_is_never_half_removed_under_its_name(tmp_path, monkeypatch):
 def test_an_empty_path_is_not_the_present_folder(name):
     with pytest.raises(BadInput, match="--out is empty"):
         files.expanded(name, "--out")
+
+
+def test_what_may_never_end_is_not_read(tmp_path):
+    (tmp_path / "text").write_bytes(b"\xff")
+    assert files.content_of(tmp_path / "text") == b"\xff"
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", tmp_path / "pipe"):
+        with pytest.raises(BadInput, match="a pipe or a device"):
+            files.content_of(path)
+    for path in (tmp_path, tmp_path / "none", None, "a\0b"):
+        with pytest.raises(BadInput, match="Could not read"):
+            files.content_of(path)

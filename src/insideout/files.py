@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from insideout.errors import BadInput
+from insideout.errors import BadInput, first_line
 
 
 def cache_folder(name: str) -> Path:
@@ -54,6 +54,19 @@ def expanded(name: str, what: str) -> Path:
         return Path(name).expanduser()
     except (RuntimeError, ValueError):
         raise BadInput(f"{what} is {name!r}, and there is no such home: write the path out.") from None
+
+
+def content_of(path: str | Path) -> bytes:
+    """All of a file. Raises BadInput for one that cannot be read, and for a pipe or a device, which may never end."""
+    try:
+        file = Path(path)
+        endless = file.exists() and not file.is_file() and not file.is_dir()
+        content = b"" if endless else file.read_bytes()
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"Could not read {path}: {first_line(error)}. Check the path.") from error
+    if endless:
+        raise BadInput(f"{path} is a pipe or a device, which cannot be read twice: write its text to a file.")
+    return content
 
 
 LEFTOVER = re.compile(r"\.(.+)\.part")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from insideout.cli import main as cli
+from insideout.cli.commands.draw import labels_of
+from insideout.errors import BadInput
 from insideout.recipes.runs import Run
 
 TEXT = "".join(
@@ -213,3 +215,33 @@ def test_a_rank_that_is_no_number_is_one_sentence(call, monkeypatch, variable):
     monkeypatch.setenv(variable, "first")
     code, _, err = call("train", "--corpus", "c.txt", "--scale", "tiny")
     assert code == 2 and variable in err
+
+
+@pytest.mark.parametrize("each", ["9" * 5000, "12", "\u0663" * 40])
+def test_a_label_that_is_no_class_is_refused_whatever_its_length(each):
+    with pytest.raises(BadInput, match="There is no class"):
+        labels_of((each,), ("a", "b"))
+
+
+def test_an_input_that_is_closed_is_an_empty_one(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    cli.open_streams()
+    assert not sys.stdin.isatty() and sys.stdin.read() == ""
+
+
+def test_memory_that_is_lacking_is_one_sentence_also_where_torch_says_so(monkeypatch, capsys):
+    def lacking(given):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(cli, "run", lacking)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["doctor"])
+    assert left.value.code == 1 and "not enough memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["sft", "lora", "reward", "dpo"])
+def test_damaged_data_are_refused_before_the_model_that_they_would_tune_is_made(call, tmp_path, stage):
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "a"}\n')
+    for name, words in (("mine.jsonl", "line 1"), ("/dev/zero", "a pipe or a device")):
+        code, _, said = call(stage, "--data", name)
+        assert code == 2 and words in said and not list((tmp_path / "home").rglob("*.safetensors"))

@@ -86,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = f" ({shortened(str(error.filename), 80)})" if error.filename else ""
         what = "The output could not be written: the disk is full" if error.errno == errno.ENOSPC else error.strerror
         code = complain(f"{what or error}{where}.", 2 if error.errno == errno.ENAMETOOLONG else 1)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if debug or (isinstance(error, RuntimeError) and "memory" not in str(error)):  # torch's own is a RuntimeError
+            raise
         code = complain("There is not enough memory for this: choose a smaller model, context or batch.", 1)
     except KeyboardInterrupt:
         if debug:
@@ -140,6 +142,10 @@ def open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="insideout")
+    if sys.stdin is None:  # closed: there is nothing to be heard
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
+    elif hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")
 
 
 def plainly(error: UnicodeError) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from insideout.data.suite import Message
 from insideout.errors import BadInput, first_line
+from insideout.files import content_of
 
 __all__ = ["Pair", "read_conversations", "read_pairs"]
 
@@ -41,8 +42,8 @@ def read_pairs(path: str | Path) -> list[Pair]:
 def lines(path: str | Path) -> Iterator[tuple[dict[str, Any], str]]:
     """(what a line holds, how to name it)."""
     try:
-        text = Path(path).read_text("utf-8-sig")
-    except (OSError, ValueError, TypeError) as error:
+        text = content_of(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise BadInput(f"Could not read {path}: {first_line(error)}. Check the path.") from error
     n = 0
     for number, line in enumerate(text.split("\n"), 1):

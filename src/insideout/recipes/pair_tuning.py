@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from insideout.data.conversations import Pair, read_pairs
 from insideout.data.suite import Message
 from insideout.errors import BadInput
-from insideout.files import expanded
+from insideout.files import content_of, expanded
 from insideout.recipes.job import Inputs
 from insideout.recipes.pairs import Compared, load
 from insideout.recipes.sft import trained
@@ -106,9 +106,9 @@ def sources(config: PairTuning) -> dict[str, str]:
     found = {"model": trained(config.model).fingerprint} if config.model else {}
     if config.data:
         path = expanded(config.data, "data")
-        try:
-            of_run = (path / "config.json").is_file()
-            found["data"] = load(path).fingerprint if of_run else hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise BadInput(f"Could not read {config.data} ({error.strerror}): check the path.") from error
+        if (path / "config.json").is_file():
+            found["data"] = load(path).fingerprint
+        else:
+            read_pairs(path)  # a damaged line is told before the model that is to be tuned is made
+            found["data"] = hashlib.sha256(content_of(path)).hexdigest()
     return found

@@ -165,4 +165,6 @@ def read_pictures(kind: type[R], folder: Path, stage: str, settings: type[Any]) 
     check_types(about, FACTS, file, needed=FACTS)
     check_types(about.get("data"), {"shape": list[int], "names": list[str], "fingerprint": str}, file,
                 needed=("shape", "names", "fingerprint"))  # fmt: skip
+    if len(about["data"]["shape"]) != 3 or min(about["data"]["shape"]) < 1:
+        raise BadInput(f"{file} is damaged: the shape of its pictures is {about['data']['shape']}. Restore it.")
     return kind(folder, about, from_dict(settings, about.get("config"), str(file)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from insideout.errors import BadInput
-from insideout.files import expanded
+from insideout.files import content_of, expanded
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.language_model import LanguageModel, begin, read
 from insideout.recipes.pretrained import Pretrained
@@ -375,12 +375,13 @@ def sources(config: SFTConfig) -> dict[str, str]:
     """Fingerprints of what it reads from elsewhere."""
     import hashlib
 
+    from insideout.data.conversations import read_conversations
+
     found = {}
     if config.data != TOWN:
-        try:
-            found["data"] = hashlib.sha256(expanded(config.data, "data").read_bytes()).hexdigest()
-        except OSError as error:
-            raise BadInput(f"Could not read {config.data} ({error.strerror}): check the path.") from error
+        file = expanded(config.data, "data")
+        read_conversations(file)  # a damaged line is told before the model that is to be tuned is made
+        found["data"] = hashlib.sha256(content_of(file)).hexdigest()
     if config.model:
         found["model"] = trained(config.model).fingerprint
     return found

@@ -1,13 +1,14 @@
 """`insideout draw`: let a trained model draw, from noise."""
 
 import difflib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from insideout import files, scales
 from insideout.cli.commands.shared import RUNS
-from insideout.errors import BadInput
+from insideout.errors import BadInput, shortened
 
 if TYPE_CHECKING:
     from insideout.images.solvers import Solution
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 FRAMES = 40
 """The most that an animation has."""
+MOST = 10**9
+"""Numbers of all pictures together that are kept at once: 4 GB."""
 SMALLEST = 48
 """Pictures with a smaller side are drawn larger, by a whole factor."""
 
@@ -70,6 +73,9 @@ class Draw:
         drawer = found(self.recipe or ("scenes_drawer" if self.prompt else "digits_drawer"), self.model, self.scale)
         from insideout.images.files import sheet, write_animation, write_png
 
+        n_kept = (self.steps + 1 if animation else 1) * self.n * max(1, len(self.label or self.prompt or drawer.names))
+        if n_kept * math.prod(drawer.shape) > MOST:
+            raise BadInput(f"{n_kept:,} pictures would have to be kept at once: ask for fewer, or for fewer steps.")
         solution, columns = self.drawn(drawer, animation is not None)
         enlarged = -(-SMALLEST // drawer.shape[1])
         write_png(sheet(solution.x, columns, enlarged), out)
@@ -151,10 +157,10 @@ def labels_of(asked: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
     for each in asked:
         if each in names:
             labels.append(names.index(each))
-        elif each.isdecimal() and int(each) < len(names):
+        elif each.isdecimal() and len(each) < 10 and int(each) < len(names):
             labels.append(int(each))
         else:
             near = difflib.get_close_matches(each, names, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names)}."
-            raise BadInput(f"There is no class {each!r}; {hint}")
+            raise BadInput(f"There is no class {shortened(each, 80)!r}; {hint}")
     return labels
