@@ -39,6 +39,7 @@ from insideout.transformer.tokenizer import CharacterTokenizer
 CHAT = ChatFormat(with_chat_tokens(CharacterTokenizer.train(["abc ?."])))
 QUESTIONS = [Question((Message("user", words),)) for words in ("a?", "b a?", "c?", "b")]
 METHODS = ("gae", "leave_one_out", "group_mean", "group_std")
+COMPARING = METHODS[1:]
 
 
 def gpt(seed=0, **changes):
@@ -191,8 +192,8 @@ def test_advantages_over_all_patterns_of_right_and_wrong():
     """The sum over a group is 0, a right answer is never below a wrong one, and no number explodes."""
     for size in range(2, 9):
         patterns = torch.tensor([[n >> i & 1 for i in range(size)] for n in range(2**size)]).float()
-        for kind, of in policy_training.ADVANTAGES.items():
-            found = of(patterns)
+        for kind in COMPARING:
+            found = policy_training.ADVANTAGES[kind](patterns)
             torch.testing.assert_close(found.sum(-1), torch.zeros(2**size), atol=1e-5, rtol=0)
             assert found.abs().max() <= math.sqrt(size - 1) + 1e-5, kind
             same = patterns.min(-1).values == patterns.max(-1).values

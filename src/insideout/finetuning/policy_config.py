@@ -1,6 +1,6 @@
 """Settings of learning from rewards: how answers are drawn, weighed and learned from. Imports no torch.
 
-Used by finetuning/policy_training.py, which says what the choices make, and by the stages `ppo` and `rloo`.
+Used by finetuning/policy_training.py, which says what the choices make, and by the stages `ppo`, `rloo` and `grpo`.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,9 @@ class PolicyConfig:
     """Tokens of an answer, at most."""
     temperature: float = 1.0
     """Of the distribution that is drawn from, and learned in."""
-    advantage: Literal["gae", "leave_one_out", "group_mean", "group_std"] = "leave_one_out"
-    """By how much an answer went better than expected: by a critic, or by the other answers to its prompt."""
+    advantage: Literal["gae", "leave_one_out", "group_mean", "group_std", "reward"] = "leave_one_out"
+    """By how much an answer went better than expected: by a critic, or by the other answers to its prompt. reward: by
+    nothing but its own, so that with rewards of 0 and 1 the right answers alone are learned, as in RAFT."""
     ratio: Literal["token", "answer", "geometric"] = "token"
     """Of new to old probability: each token's, the whole answer's, or the mean of its tokens' (geometric)."""
     aggregation: Literal["token_mean", "answer_mean", "constant"] = "token_mean"
@@ -60,7 +61,7 @@ class PolicyConfig:
         self._require("ratio_clip_high", self.ratio_clip_high > 0, "above 0")
         for name in ("beta", "target_kl", "entropy_bonus", "penalty"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
-        if self.advantage != "gae":
+        if self.advantage not in ("gae", "reward"):
             words = f"at least 2, since {self.advantage} compares answers to one prompt"
             self._require("samples", self.samples >= 2, words)
         if self.target_kl and not self.beta:

@@ -1,10 +1,11 @@
-"""Learning from rewards as a stage: what `ppo` and `rloo` have in common.
+"""Learning from rewards as a stage: what `ppo`, `rloo` and `grpo` have in common.
 
     a model that answers + a reward  ->  rounds of its own answers  ->  a model whose answers are worth more
 
-It goes on from the assistant, which stays as the reference. What an answer is worth, the reward model says, or the
-town's own judge (`reward` gold). Nobody has such a judge outside of a town; with it one sees what a method does where
-the reward is right. Beside a reward model it is only looked at.
+It goes on from a model that answers, which stays as the reference. A `Task` says what is asked, what an answer is
+worth, and what held-out questions tell; `learn` does the rest. The task of ppo and rloo is the town: what an answer is
+worth, the reward model says, or the town's own judge (`reward` gold). Nobody has such a judge outside of a town; with
+it one sees what a method does where the reward is right. Beside a reward model it is only looked at.
 The loop, the losses and the choices among them: insideout.finetuning.policy_training. Dropout is off, and numbers have
 32 bits, so that an answer is as likely to the trainer as it was when it was drawn.
 Sources: Ziegler et al. 2019; Stiennon et al. 2020; Ouyang et al. 2022, §3.5.
@@ -18,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from insideout.errors import BadInput
 from insideout.files import expanded
-from insideout.finetuning.policy_config import PolicyConfig, updates_of
+from insideout.finetuning.policy_config import CriticConfig, PolicyConfig, updates_of
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.language_model import LanguageModel, fit
 from insideout.recipes.runs import companions_of
 from insideout.recipes.sft import TOWN, trained
-from insideout.recipes.start import answering, chat_of, writer_of
+from insideout.recipes.start import Start, answering, chat_of, writer_of
 from insideout.training.config import TrainConfig
 from insideout.training.metrics import Metric, together
 
@@ -63,16 +64,37 @@ class Reinforcement:
             )
         if self.questions < 2:
             raise BadInput(f"questions is {self.questions}; it must be at least 2.")
-        if self.train.precision != "float32":
-            raise BadInput(
-                f"precision is {self.train.precision}; it must be float32, or answers would not be as likely to the "
-                "trainer as when they were drawn."
-            )
-        if self.train.parallel != "ddp" or self.train.checkpoint_activations:
-            raise BadInput(
-                "Answers are drawn from a whole model: leave parallel at ddp, and checkpoint_activations off."
-            )
-        updates_of(self.policy, self.train.batch_size, self.train.accumulation)
+        check_together(self.policy, self.train)
+
+
+def check_together(policy: PolicyConfig, train: TrainConfig) -> None:
+    """Raises BadInput for settings under which answers could not be drawn, or not be learned as they were drawn."""
+    if train.precision != "float32":
+        raise BadInput(
+            f"precision is {train.precision}; it must be float32, or answers would not be as likely to the trainer as "
+            "when they were drawn."
+        )
+    if train.parallel != "ddp" or train.checkpoint_activations:
+        raise BadInput("Answers are drawn from a whole model: leave parallel at ddp, and checkpoint_activations off.")
+    updates_of(policy, train.batch_size, train.accumulation)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked, what answers are worth, and what is measured on held-out questions."""
+
+    questions: "Callable[[int], Sequence[Question]]"
+    """The questions of each round, all of the training split."""
+    reward: "Reward"
+    """What answers are worth."""
+    held_out: Callable[[Any], dict[str, float]]
+    """What held-out questions tell of a policy."""
+    shown: Sequence[Metric] = ()
+    """How what is measured is called."""
+    judged_by: str = "correct"
+    """Which of it says how good a policy is."""
+    gold: "Reward | None" = None
+    """A true reward, to be told beside."""
 
 
 HELD_OUT = (
@@ -113,44 +135,52 @@ class Reinforced(LanguageModel):
 
 
 def make(config: Reinforcement, inputs: Inputs, job: Job) -> None:
-    """Learn from rewards, the result last."""
-    from insideout.finetuning.critic import Critic, Learner
-    from insideout.finetuning.experience import frozen_copy
-    from insideout.finetuning.policy_training import Rounds, objective
+    """Learn from rewards of answers to the town's questions, or to a file's, the result last."""
     from insideout.machine import choose_device
     from insideout.training import distributed
 
     device = distributed.start(choose_device(config.device))
-    start = answering(config.model, inputs)
+    start, of_town = answering(config.model, inputs), config.data == TOWN
+    task = Task(
+        questions_of(config), reward_of(config, inputs, start.tokenizer, device),
+        held_out=lambda policy: held_out(policy, start, config) if of_town else {},
+        shown=HELD_OUT, gold=gold_reward() if of_town else None,
+    )  # fmt: skip
+    learn(start, task, config.policy, config.train, getattr(config, "critic", None), device, job)
+
+
+def learn(
+    start: Start, task: Task, policy: PolicyConfig, train: TrainConfig, critic: CriticConfig | None, device: Any,
+    job: Job,
+) -> None:  # fmt: skip
+    """Let the model that answers learn a task, the result last."""
+    from insideout.finetuning.critic import Critic, Learner
+    from insideout.finetuning.experience import frozen_copy
+    from insideout.finetuning.policy_training import Rounds, objective
+
     start.writer.model.to(device)
-    policy, critic = start.model(dropout=False).to(device), getattr(config, "critic", None)
-    learner = Learner(policy, None if critic is None else Critic(policy, config.train.seed)).to(device)
+    model = start.model(dropout=False).to(device)
+    learner = Learner(model, None if critic is None else Critic(model, train.seed)).to(device)
     source = Rounds(
-        learner, config.policy, questions=questions_of(config), writer=start.writer, pad_id=start.chat.pad_id,
-        reward=reward_of(config, inputs, start.tokenizer, device),
-        reference=frozen_copy(policy, config.policy.temperature),
-        gold=gold_reward() if config.data == TOWN else None, n_rows=config.train.batch_size,
-        accumulation=config.train.accumulation, critic=critic, controller=controller_of(config),
-        seed=config.train.seed,
+        learner, policy, questions=task.questions, writer=start.writer, pad_id=start.chat.pad_id, reward=task.reward,
+        reference=frozen_copy(model, policy.temperature), gold=task.gold, n_rows=train.batch_size,
+        accumulation=train.accumulation, critic=critic, controller=controller_of(policy), seed=train.seed,
     )  # fmt: skip
     source.prompts_of(source.asked(0))  # before anything is written
 
     def measure(model: Any) -> tuple[dict[str, float], str]:
         shown = source.latest[0] if source.latest else None
         words = "" if shown is None else f"{last_words(shown[0])}\n→ {shown[1]}"
-        return (held_out(model.policy, start, config) if config.data == TOWN else {}), words
+        return task.held_out(model.policy), words
 
-    aim = objective(config.policy, critic, learner, shown=HELD_OUT, judged_by="correct")
-    fit(
-        job, learner, start.tokenizer, aim, source, config.train, measure, device, facts={"template": start.template}
-    )  # fmt: skip
+    aim = objective(policy, critic, learner, shown=task.shown, judged_by=task.judged_by)
+    fit(job, learner, start.tokenizer, aim, source, train, measure, device, facts={"template": start.template})
 
 
-def controller_of(config: Reinforcement) -> Any:
+def controller_of(policy: PolicyConfig) -> Any:
     """What the price of KL does from round to round."""
     from insideout.finetuning.kl_controller import AdaptiveKL, FixedKL
 
-    policy = config.policy
     if not policy.target_kl:
         return FixedKL(policy.beta)
     return AdaptiveKL(policy.beta, policy.target_kl, policy.kl_horizon)
