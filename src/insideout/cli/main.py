@@ -36,6 +36,7 @@ COMMANDS = {
     "judge": Command("let a reward model score answers", "Judge"),
     "ppo": Command("let a model learn from rewards of its own answers, with a critic"),
     "rloo": Command("let a model learn from rewards of its own answers, side by side"),
+    "grpo": Command("let a model that reasons learn from which of its answers are right"),
     "chat": Command("talk to a tuned model", "Chat"),
     "solve": Command("let a model think about a question, once or many times", "Solve"),
     "sample": Command("let a trained model write", "Sample"),
