@@ -11,7 +11,7 @@ from insideout.data.problems.sums import Sums
 from insideout.data.suite import Message
 from insideout.errors import BadInput
 from insideout.recipes import grpo, reasoner
-from insideout.recipes.board import stage_scores
+from insideout.recipes.board import SUITES, is_asked
 from insideout.recipes.settings import change
 from insideout.recipes.stage import make_in, recipe
 
@@ -64,7 +64,7 @@ def test_it_leaves_curves_a_model_that_answers_and_a_report(home):
     for section in ("Reward", "Development problems", "Problems that teach", "Entropy", "Length"):
         assert section in headings
     assert "development problems" in after(run)
-    assert "sums" in stage_scores("grpo", scale="tiny").greedy
+    assert [name for name, suite in SUITES.items() if is_asked(run, name, suite("tiny"))] == ["sums"]
 
 
 def test_its_problems_are_of_the_training_split_and_new_in_each_round():

@@ -8,7 +8,8 @@ The advantages themselves, and what they are learned by, are choices of `finetun
 
 Here stand: trl's deviation, which is another one; that of a whole batch; which groups teach something; and what an
 answer pays that is too long. Shapes: P prompts, G answers to each.
-Used in part 4, by the chapter on GRPO. Sources: Shao et al. 2024 (DeepSeekMath), §4.1; Yu et al. 2025 (DAPO), §3.
+Taught in book/4-reasoning-with-transformers/09_grpo.md.
+Sources: Shao et al. 2024 (DeepSeekMath), §4.1; Yu et al. 2025 (DAPO), §3.
 """
 
 from typing import Literal, get_args
