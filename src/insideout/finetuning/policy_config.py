@@ -26,9 +26,9 @@ class PolicyConfig:
     """Tokens of an answer, at most."""
     temperature: float = 1.0
     """Of the distribution that is drawn from, and learned in."""
-    advantage: Literal["gae", "leave_one_out", "group_mean", "group_std", "reward"] = "leave_one_out"
-    """By how much an answer went better than expected: by a critic, or by the other answers to its prompt. reward: by
-    nothing but its own, so that with rewards of 0 and 1 the right answers alone are learned, as in RAFT."""
+    advantage: Literal["gae", "leave_one_out", "group_mean", "group_std", "raw"] = "leave_one_out"
+    """By how much an answer went better than expected: by a critic, or by the other answers to its prompt. raw: the
+    reward as it is, so that with rewards of 0 and 1 the right answers alone are learned, as in RAFT."""
     ratio: Literal["token", "answer", "geometric"] = "token"
     """Of new to old probability: each token's, the whole answer's, or the mean of its tokens' (geometric)."""
     aggregation: Literal["token_mean", "answer_mean", "constant"] = "token_mean"
@@ -61,7 +61,7 @@ class PolicyConfig:
         self._require("ratio_clip_high", self.ratio_clip_high > 0, "above 0")
         for name in ("beta", "target_kl", "entropy_bonus", "penalty"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
-        if self.advantage not in ("gae", "reward"):
+        if self.advantage not in ("gae", "raw"):
             words = f"at least 2, since {self.advantage} compares answers to one prompt"
             self._require("samples", self.samples >= 2, words)
         if self.target_kl and not self.beta:

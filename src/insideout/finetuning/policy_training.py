@@ -14,7 +14,7 @@ Three choices make the methods, each a word in `PolicyConfig`:
 | GRPO (Shao et al. 2024) | group_std | token | answer_mean |
 | Dr. GRPO (Liu et al. 2025) | group_mean | token | constant |
 | GSPO (Zheng et al. 2025) | group_std | geometric | answer_mean |
-| RAFT (Dong et al. 2023) | reward, of 0 or 1 | token | answer_mean |
+| RAFT (Dong et al. 2023) | raw, rewards of 0 and 1 | token | answer_mean |
 
 Part 4 takes its choices from here; another reward (a verifier), other questions and another method are arguments of
 `Rounds` and entries of ADVANTAGES. `Rounds` is a source with a memory: the answers of the present round, and the price
@@ -60,7 +60,7 @@ from insideout.transformer.generation.writer import GPTWriter
 __all__ = ["ADVANTAGES", "Controller", "CriticConfig", "PolicyConfig", "Rounds", "objective", "policy_loss"]
 
 ADVANTAGES: dict[str, Callable[[Tensor], Tensor]] = {
-    "leave_one_out": leave_one_out, "group_mean": group_mean, "group_std": group_std, "reward": lambda rewards: rewards,
+    "leave_one_out": leave_one_out, "group_mean": group_mean, "group_std": group_std, "raw": lambda rewards: rewards,
 }  # fmt: skip
 """Advantages of whole answers from the rewards of those to one prompt, (P, G) -> (P, G)."""
 TOLERANCE = 1e-3

@@ -5,7 +5,7 @@
 No critic, and no reward model: a verifier. Nothing is paid for a part of an answer, nor for a number that occurs in it.
 It goes on from the reasoner. A group whose answers are all right, or all wrong, teaches nothing, so the start must be
 half-good. Other choices are settings: advantage group_mean with aggregation constant is Dr. GRPO; ratio_clip_high 0.28
-with aggregation token_mean is DAPO's; advantage reward learns from the right answers alone (RAFT), at the same cost.
+with aggregation token_mean is DAPO's; advantage raw learns from the right answers alone (RAFT), at the same cost.
 Taught in book/4-reasoning-with-transformers/09_grpo.md.
 Source: Shao et al. 2024 (DeepSeekMath), §4.1.
 """
