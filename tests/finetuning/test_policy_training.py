@@ -39,7 +39,6 @@ from insideout.transformer.tokenizer import CharacterTokenizer
 CHAT = ChatFormat(with_chat_tokens(CharacterTokenizer.train(["abc ?."])))
 QUESTIONS = [Question((Message("user", words),)) for words in ("a?", "b a?", "c?", "b")]
 METHODS = ("gae", "leave_one_out", "group_mean", "group_std")
-COMPARING = METHODS[1:]
 
 
 def gpt(seed=0, **changes):
@@ -188,11 +187,19 @@ def test_advantages_of_answers_are_those_of_their_group_and_constant_over_an_ans
     assert not given.advantages[~given.drawn].any()
 
 
+def test_raw_advantages_are_the_rewards_so_that_wrong_answers_teach_nothing():
+    _, source = rounds(settings("raw"))
+    given = source.draw(0)
+    for row in range(16):
+        assert (given.advantages[row][given.learned[row]] == given.scores[row]).all()
+    assert policy_training.ADVANTAGES["raw"](torch.tensor([[1.0, 0.0, 1.0]])).tolist() == [[1, 0, 1]]
+
+
 def test_advantages_over_all_patterns_of_right_and_wrong():
     """The sum over a group is 0, a right answer is never below a wrong one, and no number explodes."""
     for size in range(2, 9):
         patterns = torch.tensor([[n >> i & 1 for i in range(size)] for n in range(2**size)]).float()
-        for kind in COMPARING:
+        for kind in METHODS[1:]:
             found = policy_training.ADVANTAGES[kind](patterns)
             torch.testing.assert_close(found.sum(-1), torch.zeros(2**size), atol=1e-5, rtol=0)
             assert found.abs().max() <= math.sqrt(size - 1) + 1e-5, kind

@@ -3,9 +3,10 @@
     advantage_i = (r_i − mean r) / std r        r = 1 for a right answer, stated as it was asked for; else 0
 
 No critic, and no reward model: a verifier. Nothing is paid for a part of an answer, nor for a number that occurs in it.
-It goes on from the reasoner. A group whose answers are all right, or all wrong, teaches nothing, so the start must be
-half-good. Other choices are settings: advantage group_mean with aggregation constant is Dr. GRPO; ratio_clip_high 0.28
-with aggregation token_mean is DAPO's; advantage raw learns from the right answers alone (RAFT), at the same cost.
+It goes on from the undecided, which is right about half of the time: a group whose answers are all right, or all
+wrong, teaches nothing. Other choices are settings: advantage group_mean with aggregation constant is Dr. GRPO;
+ratio_clip_high 0.28 with aggregation token_mean is DAPO's; advantage raw learns from the right answers alone (RAFT), at
+the same cost.
 Taught in book/4-reasoning-with-transformers/09_grpo.md.
 Source: Shao et al. 2024 (DeepSeekMath), §4.1.
 """
@@ -28,6 +29,7 @@ from insideout.recipes.reasoner import load as load_reasoner
 from insideout.recipes.reinforcement import Reinforced, Task, check_together, learn
 from insideout.recipes.runs import read_object
 from insideout.recipes.stage import Stage
+from insideout.recipes.undecided import load as load_undecided
 from insideout.scales import Scale
 from insideout.training.config import TrainConfig
 from insideout.training.metrics import Metric, together
@@ -44,10 +46,10 @@ class GRPOConfig:
     """What it goes on from, which problems are asked, and how it learns."""
 
     model: str = ""
-    """What to go on from: the folder of a run of ours that answers. Empty: the recipe reasoner."""
+    """What to go on from: the folder of a run of ours that answers. Empty: the recipe undecided."""
     data: str = ""
     """Whose problems are asked: the path of a .jsonl of questions and answers. Empty: sums."""
-    questions: int = 200
+    questions: int = 100
     """Development problems that are asked along the way."""
     check_samples: int = 4
     """Answers drawn to each of them."""
@@ -80,10 +82,10 @@ SETTINGS: dict[Scale, GRPOConfig] = {
         ),
     ),
     "laptop": GRPOConfig(
-        policy=PolicyConfig(prompts=16, samples=8, max_new_tokens=44, beta=0.01, **METHOD),  # type: ignore[arg-type]
+        policy=PolicyConfig(prompts=16, samples=8, max_new_tokens=38, beta=0.01, **METHOD),  # type: ignore[arg-type]
         train=TrainConfig(
-            steps=80, batch_size=128, lr=3e-4, min_lr=1e-4, warmup_steps=10, weight_decay=0.0, precision="float32",
-            eval_every=20, checkpoint_every=80,
+            steps=30, batch_size=128, lr=2e-4, min_lr=2e-5, warmup_steps=5, weight_decay=0.0, precision="float32",
+            eval_every=6, checkpoint_every=30,
         ),
     ),
     "gpu": GRPOConfig(
@@ -146,7 +148,7 @@ def started(path: str) -> "Reasoner | Solver | None":
     folder = expanded(path, "model")
     file = folder / "config.json"
     stage = read_object(file).get("stage") if file.is_file() else None
-    readers: dict[Any, Callable[[Path], Any]] = {"reasoner": load_reasoner, "grpo": load}
+    readers: dict[Any, Callable[[Path], Any]] = {"reasoner": load_reasoner, "undecided": load_undecided, "grpo": load}
     return readers[stage](folder) if stage in readers else None
 
 
@@ -258,6 +260,6 @@ def report(folder: Path) -> Path:
 
 
 STAGE = Stage(
-    "grpo", "The reasoner, learning from which of its answers are right: GRPO.", SETTINGS, make, load,
-    needs={"model": "reasoner"}, sources=sources, free=("device", "checkpoint_every"), report=report,
+    "grpo", "The undecided, learning from which of its answers are right: GRPO.", SETTINGS, make, load,
+    needs={"model": "undecided"}, sources=sources, free=("device", "checkpoint_every"), report=report,
 )  # fmt: skip

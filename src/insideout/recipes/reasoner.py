@@ -257,9 +257,13 @@ def load(folder: Path) -> Reasoner:
 
 def report(folder: Path) -> Path:
     """Write report.html; return its path."""
+    return draw_report(load(folder), "A model that reasons")
+
+
+def draw_report(run: Reasoner, title: str) -> Path:
+    """Write the report.html of a model that solves sums; return its path."""
     from insideout.recipes.report import Card, figure, write_report
 
-    run = load(folder)
     result = run.result() or {}
     cards = tuple(
         Card(name, figure(None if result.get(key) is None else 100 * result[key], 0) + " %", words)
@@ -270,7 +274,7 @@ def report(folder: Path) -> Path:
         )
     )
     return write_report(
-        run, together(METRICS, "tokens"), title="A model that reasons",
+        run, together(METRICS, "tokens"), title=title,
         lead=f"{run.about['n_parameters']:,} parameters, solutions of the form {run.config.form}, at "
         f"{run.about['scale']} scale.", cards=cards,
     )  # fmt: skip
