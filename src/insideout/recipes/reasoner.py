@@ -7,7 +7,7 @@ It learns only from sums of the training split, new ones each step, in a vocabul
 one token. `steps` decides how far it gets. The default leaves it half-good: about half of what it draws is right, so
 that in a group of answers some are better than others, which is what a method that compares them needs (`grpo`). With
 three times as many steps it is nearly always right within the lengths that it was trained on.
-The first stage of part 4's model. Taught in book/4-reasoning-with-transformers/09_grpo.md.
+The first stage of part 4's model. Used in part 4.
 Sources: Nye et al. 2021 (scratchpads); Wei et al. 2022 (chain of thought).
 """
 
