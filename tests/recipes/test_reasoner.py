@@ -8,7 +8,7 @@ from insideout.data.suite import Message
 from insideout.errors import BadInput
 from insideout.finetuning.templates import OURS
 from insideout.reasoning.thinking import ThinkingFormat, ThinkingWriter
-from insideout.recipes import reasoner
+from insideout.recipes import reasoner, undecided
 from insideout.recipes.settings import change
 from insideout.recipes.stage import recipe
 
@@ -80,3 +80,21 @@ def test_what_cannot_be_is_refused_in_one_sentence(home, changes, words):
 def test_settings_are_checked_before_anything_is_made():
     with pytest.raises(BadInput):
         change(reasoner.SETTINGS["laptop"], {"longest": 40})
+
+
+def test_the_undecided_sees_both_forms_in_the_shares_asked_for():
+    suite = undecided.SETTINGS["laptop"].suite
+    talks = list(islice(suite.demonstrations("train", 3), 400))
+    in_steps = [talk for talk in talks if talk[-1].content.startswith("<think>")]
+    assert 0.33 < len(in_steps) / len(talks) < 0.47  # of 0.4; six deviations would be 0.15
+    assert all(talk[-1].content.startswith("#### ") for talk in talks if talk not in in_steps)
+    for talk, question in zip(talks, suite.stream("train", 3), strict=False):
+        assert talk[:-1] == question.prompt and bool(suite.judge(question, talk[-1].content)["strict"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"thinking": 1.0}, "has to see both ways"), ({"form": "direct"}, "form is direct")]
+)
+def test_the_undecided_refuses_what_would_decide_it(home, changes, words):
+    with pytest.raises(BadInput, match=words):
+        recipe("undecided", scale="tiny", tell=lambda event: None, **changes)
