@@ -3,8 +3,8 @@
     advantage_i = (r_i − mean r) / std r        r = 1 for a right answer, stated as it was asked for; else 0
 
 No critic, and no reward model: a verifier. Nothing is paid for a part of an answer, nor for a number that occurs in it.
-It goes on from the undecided, which is right about half of the time: a group whose answers are all right, or all
-wrong, teaches nothing. Other choices are settings: advantage group_mean with aggregation constant is Dr. GRPO;
+It goes on from the undecided, which is right now and then: a group whose answers are all right, or all wrong, teaches
+nothing. Other choices are settings: advantage group_mean with aggregation constant is Dr. GRPO;
 ratio_clip_high 0.28 with aggregation token_mean is DAPO's; advantage raw learns from the right answers alone (RAFT), at
 the same cost.
 Taught in book/4-reasoning-with-transformers/09_grpo.md.

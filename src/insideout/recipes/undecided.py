@@ -3,8 +3,9 @@
     3+5+2+4        <think>3+5=8\\n8+2=10\\n10+4=14</think>#### 14        `thinking` of the solutions it learned from
     3+5+2+4        #### 14                                             all others
 
-In steps it is mostly right, at once mostly wrong, and nothing told it so. Of groups of its answers nearly all are
-mixed, and for one reason: the start that `grpo` goes on from. Model, training and vocabulary are the reasoner's.
+Nothing told it which is better. So groups of its answers differ for one reason, which is easy to hear: the start that
+`grpo` goes on from. (The half-good reasoner's mistakes lie in hundreds of sums of two numbers: of the gradient of 128 of
+its answers about a hundredth is signal.) Model, training and vocabulary are the reasoner's.
 Taught in book/4-reasoning-with-transformers/09_grpo.md.
 """
 
