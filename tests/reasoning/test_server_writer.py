@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -190,3 +191,15 @@ def test_a_line_that_was_not_written_to_its_end_is_passed_over(stub, tmp_path):
 def test_bad_input_is_one_sentence(make, says):
     with pytest.raises(BadInput, match=says):
         make()
+
+
+def test_a_disk_that_takes_no_answer_is_one_sentence_and_the_answer_stays_in_memory(stub, tmp_path):
+    (tmp_path / "file").write_text("in the way of a folder")
+    writer = writer_of(stub, at_once=1, kept=tmp_path / "file" / "kept.jsonl")
+    with pytest.raises(BadInput, match=r"kept\.jsonl"):
+        writer.write(ASKED[:1], 1, seed=0, max_new_tokens=5)
+    assert writer.usage.answers == 1
+    writer.write(ASKED[:1], 1, seed=0, max_new_tokens=5)
+    assert len(stub.seen) == 1
+    with pytest.raises(BadInput, match="a pipe or a device"):
+        writer_of(stub, kept=Path("/dev/zero"))

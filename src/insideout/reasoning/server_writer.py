@@ -29,6 +29,7 @@ from typing import Any
 from insideout.checks import real, whole
 from insideout.data.suite import Answer, Prompt
 from insideout.errors import BadInput, first_line, shortened
+from insideout.files import content_of, disk_trouble
 from insideout.reasoning.writers import Usage
 
 __all__ = ["UNKNOWN", "ServerWriter"]
@@ -185,9 +186,12 @@ class ServerWriter:
         if self.kept is None:
             return
         line = json.dumps([self.name_of(request), answer.text, len(answer.ids), answer.finished])
-        self.kept.parent.mkdir(parents=True, exist_ok=True)
-        with self.kept.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        try:
+            self.kept.parent.mkdir(parents=True, exist_ok=True)
+            with self.kept.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        except OSError as error:  # the answer itself is in memory
+            raise disk_trouble(error, self.kept) from error
 
 
 def read_reply(content: bytes) -> tuple[Answer, int]:
@@ -216,7 +220,7 @@ def read_kept(path: Path) -> dict[str, Answer]:
         return {}
     found: dict[str, Answer] = {}
     try:
-        content = path.read_bytes()
+        content = content_of(path)
         complete = content[: content.rfind(b"\n") + 1]
         if complete != content:
             path.write_bytes(complete)
