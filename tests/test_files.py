@@ -8,7 +8,9 @@ import time
 import pytest
 
 from insideout import files
+from insideout.data.pictures.folder import load_folder
 from insideout.errors import BadInput
+from insideout.lab.answers import notebooks
 
 KILLED = """
 import os, sys
@@ -87,3 +89,14 @@ def test_what_may_never_end_is_not_read(tmp_path):
     for path in (tmp_path, tmp_path / "none", None, "a\0b"):
         with pytest.raises(BadInput, match="Could not read"):
             files.content_of(path)
+
+
+def test_a_whole_disk_is_not_looked_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MANY", 3)
+    for name in ("a.png", "b.txt", "c.ipynb"):
+        (tmp_path / name).write_text("x")
+    assert len(list(files.below(tmp_path))) == 3
+    (tmp_path / "d").write_text("x")
+    for look in (lambda: list(files.below(tmp_path)), lambda: notebooks(tmp_path), lambda: load_folder(tmp_path)):
+        with pytest.raises(BadInput, match="holds more than 3 files"):
+            look()

@@ -69,6 +69,18 @@ def content_of(path: str | Path) -> bytes:
     return content
 
 
+MANY = 200_000
+"""Files and folders below one that is looked through: more are a whole disk, named by mistake."""
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """All files and folders in a folder, at any depth. Raises BadInput where there are too many to look through."""
+    for n, each in enumerate(folder.rglob("*"), 1):
+        if n > MANY:
+            raise BadInput(f"{folder} holds more than {MANY:,} files and folders: name the one that is meant.")
+        yield each
+
+
 LEFTOVER = re.compile(r"\.(.+)\.part")
 """How a file or a folder is called while it is written."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from insideout.errors import BadInput
+from insideout.files import below
 from insideout.lab.copies import exercise_of, read, source
 
 
@@ -61,7 +62,7 @@ def notebooks(path: Path) -> list[Path]:
     """A notebook, or those in a folder at any depth; what a program keeps for itself is left out."""
     if path.is_file():
         return [path]
-    inside = (each for each in path.rglob("*.ipynb") if each.is_file())
+    inside = (each for each in below(path) if each.suffix == ".ipynb" and each.is_file())
     return sorted(each for each in inside if not any(part.startswith(".") for part in each.relative_to(path).parts))
 
 

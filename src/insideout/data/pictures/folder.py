@@ -57,7 +57,7 @@ def _pictures_in(folder: Path) -> list[Path]:
         raise BadInput(f"There is no folder {folder}: give one that holds pictures.")
     Image.init()
     try:
-        inside = sorted(each for each in folder.rglob("*") if each.is_file() and not each.name.startswith("."))
+        inside = sorted(each for each in files.below(folder) if each.is_file() and not each.name.startswith("."))
     except OSError as error:
         raise BadInput(f"{folder} cannot be read ({error.strerror}).") from error
     if not inside:

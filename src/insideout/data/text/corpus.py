@@ -18,7 +18,7 @@ from pathlib import Path
 from insideout.data.fetch import Published, cache_folder, data_folders, find_or_download
 from insideout.data.text.python_docs import python_docs
 from insideout.errors import BadInput
-from insideout.files import expanded
+from insideout.files import below, expanded
 
 _BLOCK = 1 << 20  # bytes read at a time
 _BETWEEN = "\n\n"  # between two documents
@@ -145,7 +145,7 @@ def _sources(name: str) -> list[Source]:
 def _at(path: Path) -> list[Source]:
     if not path.is_dir():
         return [_file(path, ("text",))]
-    inside = (file for file in path.rglob("*") if file.suffix.lower() in _TEXT_FILES and file.is_file())
+    inside = (file for file in below(path) if file.suffix.lower() in _TEXT_FILES and file.is_file())
     files = sorted(file for file in inside if not any(p.startswith(".") for p in file.relative_to(path).parts))
     if not files:
         raise BadInput(f"The folder {path} holds no text files; looked for {', '.join(sorted(_TEXT_FILES))}.")
