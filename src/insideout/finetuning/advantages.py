@@ -4,7 +4,7 @@
 
 Tokens that a mask leaves out (a prompt, padding, what was put and not drawn) are no steps: the step before them is
 followed by the one behind them. Shapes: B answers, T positions, P prompts, G answers to each.
-Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md. Used in parts 3 and 4.
+Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md and 10_ppo.md. Used in parts 3 and 4.
 """
 
 import torch

@@ -4,7 +4,7 @@
 
 One number a token, (B, T) as given; whoever calls sums over the mask, and divides by the whole batch's count once
 (training/objective.py). Log-probabilities are those of the distribution that was drawn from, temperature and all.
-Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md.
+Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md and 10_ppo.md.
 """
 
 import torch
