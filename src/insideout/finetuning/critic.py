@@ -5,7 +5,8 @@
 It has the policy's architecture and begins with its weights, but is a model of its own: the two want other things of
 what they read. Position t reads ids[t] and tells the value of where the next token is chosen, beside the policy's
 logits. Taught in book/3-fine-tuning-a-transformer/10_ppo.md.
-Sources: Schulman et al. 2016 (GAE), §4; Stiennon et al. 2020, app. G.1 (a network apart from the policy's). Shapes: B rows, T positions, V vocabulary, C d_model.
+Sources: Schulman et al. 2016 (GAE), §4; Stiennon et al. 2020, app. G.1 (a network apart from the policy's).
+Shapes: B rows, T positions, V vocabulary, C d_model.
 """
 
 import copy

@@ -80,7 +80,10 @@ LOSS_MISTAKES: list[tuple[str, Made]] = [
         "The sum over the mask is divided by all positions.",
         lambda n, o, a, m, c: clipped(n, o, a, m, c) * m.double().mean(),
     ),
-    ("This is the sum: the mean over the tokens of the mask is asked for.", lambda n, o, a, m, c: clipped(n, o, a, m, c) * m.sum()),
+    (
+        "This is the sum: the mean over the tokens of the mask is asked for.",
+        lambda n, o, a, m, c: clipped(n, o, a, m, c) * m.sum(),
+    ),
     (
         "The ratio is a difference of logarithms: take its exponential.",
         lambda n, o, a, m, c: -torch.minimum((n - o) * a, (n - o).clamp(1 - c, 1 + c) * a)[m].mean(),
