@@ -4,7 +4,7 @@
     {"instruction": "...", "input": "...", "output": "..."}
     {"prompt": "..." or messages, "chosen": "..." or messages, "rejected": ...}
 
-Used from part 3 on. Standard library only.
+Taught in book/3-fine-tuning-a-transformer/06_preferences.md. Used from part 3 on. Standard library only.
 """
 
 import json

@@ -4,7 +4,7 @@
 
 So it is known how often the best judge there could be agrees with them, and what a reward model learns that it should
 not. Standard library only. Source: Bradley and Terry 1952; length as what annotators fall for: Singhal et al. 2023.
-Taught in book/3-fine-tuning-a-transformer/01_the_town.md.
+Taught in book/3-fine-tuning-a-transformer/01_the_town.md and 06_preferences.md.
 """
 
 import math
