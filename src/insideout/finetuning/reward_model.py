@@ -9,7 +9,8 @@ and in any batch, whatever is padded on whichever side, and whatever is packed b
 learned: a score by itself means nothing, and whoever uses one as a reward may shift it.
 The new head starts small: its scores begin near 0, and the loss near ln 2, that of who knows nothing. Were it 0, the
 first update would teach the trunk nothing. A pair lies in a batch as two documents, chosen and rejected, one after the
-other. Taught in book/3-fine-tuning-a-transformer/07_reward_model.md and 13_over_optimisation.md. Used too where PPO's critic is built alike.
+other.
+Taught in book/3-fine-tuning-a-transformer/07_reward_model.md and 13_over_optimisation.md. PPO's critic is built alike.
 Sources: Stiennon et al. 2020, §3.4; Ouyang et al. 2022, eq. 1; ensembles: Coste et al. 2023. Shapes: B rows, T
 positions, D documents, P pairs.
 """

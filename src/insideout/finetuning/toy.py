@@ -11,7 +11,8 @@ r at a price β of KL is the tilted reference,
 
     π*(y) = π_ref(y) e^(r(y) / β) / Z        E[r] − β KL  =  β log Z
 
-Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md and 13_over_optimisation.md. Used wherever an estimate is held against the truth.
+Taught in book/3-fine-tuning-a-transformer/09_policy_gradients.md and 13_over_optimisation.md. Used
+wherever an estimate is held against the truth.
 Sources: Rafailov et al. 2023, eq. 4 (the tilted reference); Beirami et al. 2024 (best of n, exactly).
 Shapes: A answers, S beginnings, T places, V tokens.
 """
