@@ -130,9 +130,10 @@ CAUTIOUS_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, float], Tensor]]] =
     ),
     ("This is the disagreement alone.", lambda s, r, c: c * (s - r.mean(1, keepdim=True)).std(0, correction=0)),
     ("The reference's mean is added: it is taken off.", lambda s, r, c: careful(s, -r, c)),
+    ("The caution is divided by: it multiplies the deviation.", lambda s, r, c: careful(s, r, 1 / c)),
     (
-        "The deviation is of the scores before they had one zero.",
-        lambda s, r, c: (s - r.mean(1, keepdim=True)).mean(0) - c * s.std(0, correction=0),
+        "The sum over the models is taken: it is their mean.",
+        lambda s, r, c: careful(s, r, c) + (len(s) - 1) * careful(s, r, 0.0),
     ),
 ]  # fmt: skip
 for said, wrong in CAUTIOUS_MISTAKES:
