@@ -32,7 +32,10 @@ ipo = Exercise(
     edges=[(*SAME, 0.25)], section="When has a pair had enough?",
 )  # fmt: skip
 IPO_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]]] = [
-    ("The sign of the margin is wrong: chosen less rejected.", lambda w, x, rw, rx, b: mean_ipo(x, w, rx, rw, b)),
+    (
+        "The sign of the margin, chosen less rejected, or of the target is wrong.",
+        lambda w, x, rw, rx, b: mean_ipo(x, w, rx, rw, b),
+    ),
     ("The reference is missing.", lambda w, x, rw, rx, b: mean_ipo(w, x, rw * 0, rx * 0, b)),
     ("The reference has the wrong sign.", lambda w, x, rw, rx, b: mean_ipo(w, x, -rw, -rx, b)),
     ("The target is 1 / (2β), not 1 / β.", lambda w, x, rw, rx, b: mean_ipo(w, x, rw, rx, b / 2)),
@@ -45,7 +48,6 @@ IPO_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], 
         lambda w, x, rw, rx, b: (b * ((w - rw) - (x - rx)) - 1 / (2 * b)).square().mean(),
     ),
     ("The target is missing.", lambda w, x, rw, rx, b: ((w - rw) - (x - rx)).square().mean()),
-    ("The target is added.", lambda w, x, rw, rx, b: mean_ipo(w, x, rw, rx, -b)),
     ("The distance is not squared.", lambda w, x, rw, rx, b: ((w - rw) - (x - rx) - 1 / (2 * b)).mean()),
     (
         "The distance is taken without its sign and not squared.",
@@ -89,7 +91,10 @@ kto = Exercise(
     section="Without pairs",
 )  # fmt: skip
 KTO_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, Tensor, float, float], Tensor]]] = [
-    ("Good and bad are exchanged.", lambda p, r, g, z, b: mean_kto(p, r, ~g, z, b)),
+    (
+        "Good and bad are exchanged, or this is the value, which is to grow: the loss is 1 less it.",
+        lambda p, r, g, z, b: mean_kto(p, r, ~g, z, b),
+    ),
     ("All answers are taken for good.", lambda p, r, g, z, b: mean_kto(p, r, torch.ones_like(g), z, b)),
     ("The reference point is not used.", lambda p, r, g, z, b: mean_kto(p, r, g, 0.0, b)),
     ("The reference point is added.", lambda p, r, g, z, b: mean_kto(p, r, g, -z, b)),
@@ -109,7 +114,6 @@ KTO_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor, Tensor, float, float], T
     ("The gain is divided by β.", lambda p, r, g, z, b: mean_kto(p, r, g, z, 1 / b)),
     ("The reference model is missing.", lambda p, r, g, z, b: mean_kto(p, r * 0, g, z, b)),
     ("The gain has the wrong sign: policy less reference.", lambda p, r, g, z, b: mean_kto(r, p, g, z, b)),
-    ("This is the value, which is to grow: the loss is 1 less it.", lambda p, r, g, z, b: 1 - mean_kto(p, r, g, z, b)),
     (
         "A logarithm is taken: KTO's loss is 1 − σ itself, which gives hopeless answers up.",
         lambda p, r, g, z, b: -(1 - per_answer(p, r, g, z, b)).log().mean(),
