@@ -8,8 +8,8 @@ take this step (its policy, learned from one solution of each game), and how lik
 value, learned from exhaustive search). It does not calculate ahead. It stands for a large model that is asked for steps
 and for what it thinks of them, and is far from perfect, as that one is.
 
-Used in part 4, by the chapters on trees of thoughts and on Monte Carlo tree search. Source of the shape: Zaheer et al.
-2017 (Deep Sets), for numbers that come in no order.
+Taught in book/4-reasoning-with-transformers/06_tree_of_thoughts.md. Source of the shape: Zaheer et al. 2017 (Deep
+Sets), for numbers that come in no order.
 """
 
 import random
@@ -63,7 +63,7 @@ class Sense(nn.Module):
         return [self.known[state, target] for state in states]
 
     def policy(self, target: int, temperature: float = 1.0) -> Callable[[Numbers, Sequence[Move]], list[float]]:
-        """For a `CountdownTree`: how probable each of a state's steps is. Raises BadInput for a temperature not above 0."""
+        """For a `CountdownTree`: how probable each step is. Raises BadInput for a temperature not above 0."""
         if not temperature > 0:
             raise BadInput(f"The temperature is {temperature}: it must be above 0.")
 

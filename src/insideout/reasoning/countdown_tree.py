@@ -4,7 +4,8 @@
     problem = CountdownTree(question.truth, policy, value)   as a model of ours believes
     expression_of([move.step for move in search(problem, beam(5)).moves], question.truth.numbers)
 
-Whether a state is a solution can be checked, for the target is told. Used in part 4. Standard library only.
+Whether a state is a solution can be checked, for the target is told.
+Taught in book/4-reasoning-with-transformers/06_tree_of_thoughts.md. Standard library only.
 """
 
 from collections.abc import Callable, Sequence
