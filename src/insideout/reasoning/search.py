@@ -11,7 +11,8 @@ is, from 0 to 1 (`value`), and whether it is solved, as far as that can be check
 strategy costs is how often it asked for branches and for values: the budget is of branches, and what runs out of it
 gives the best that it has. Whatever is checked and right is taken at once.
 
-Taught in book/4-reasoning-with-transformers/06_tree_of_thoughts.md. Standard library only.
+Taught in book/4-reasoning-with-transformers/06_tree_of_thoughts.md and 07_monte_carlo_tree_search.md. Standard library
+only.
 Sources: Yao et al. 2023 (Tree of Thoughts); Kocsis and Szepesvári 2006 (UCT); Silver et al. 2017 (AlphaGo Zero, PUCT).
 """
 

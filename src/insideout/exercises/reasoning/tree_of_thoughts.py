@@ -17,7 +17,7 @@ Tree = dict[str, list[str]]
 WORDS: Scale = {"sure": 1.0, "likely": 0.7, "possible": 0.4, "unlikely": 0.1, "impossible": 0.0}
 FORMS = (
     "{a}", "{a}.", "It is {a}.", "**{a}**", "Not {a}, but {b}", "{a}? {b}!", "First I thought {a};\nnow: {b}",
-    "{b}ish and {a}", "The target is near, so {a}", "perhaps", "{a} ({b})", "{b}, or {a}, I think",
+    "{a} and {b}ish", "The target is near, so {a}", "perhaps", "{a} ({b})", "{b}, or {a}, I think",
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def read(text: str, scale: Scale) -> float | None:
 rating = Exercise(
     "reasoning.tree_of_thoughts.rating", stars=1, minutes=8, reference=read, draw=draw_text, tolerance=0,
     edges=[("unlikely", WORDS), ("Impossible!", WORDS), ("", WORDS), ("It is possible, even likely.", WORDS)],
-    section="“Unlikely” contains “likely”",
+    section="\"Unlikely\" contains \"likely\"",
 )  # fmt: skip
 rating.mistake(
     "A word is found inside of another one: “unlikely” contains “likely”. Compare whole words.",
