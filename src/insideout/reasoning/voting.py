@@ -7,7 +7,7 @@
 None is an answer that could not be read: it has no vote. With more than two answers a right one may win with far less
 than half of the draws; what counts is whether it is the most likely, the mode, for then more votes help, without end,
 and else they harm. `vote`, and `majority_at_k` for answers that have been drawn, are in `estimates`.
-Used in part 4, by the chapter on self-consistency. Standard library only.
+Taught in book/4-reasoning-with-transformers/02_self_consistency.md. Standard library only.
 Source: Wang et al. 2023 (Self-consistency).
 """
 
