@@ -105,9 +105,11 @@ def draw_simulations(rng: random.Random, nodes: int = 3, simulations: int = 1) -
 
 
 def path(parents: Parents, node: int | None) -> list[int]:
-    """From a node up to the root."""
-    found = []
+    """From a node up to the root. Raises ValueError where that goes round in a circle."""
+    found: list[int] = []
     while node is not None:
+        if node in found:
+            raise ValueError("a node lies above itself")
         found.append(node)
         node = parents[node]
     return found
