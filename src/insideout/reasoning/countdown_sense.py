@@ -143,7 +143,7 @@ def practised(games: Sequence[Game], n_steps: int = 1200, seed: int = 0, batch: 
         if (taken >= 0).any():
             loss = loss + F.cross_entropy(rows, taken)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     return sense.eval()

@@ -24,7 +24,7 @@ def draw_answers(rng: random.Random) -> tuple[Answers]:
 
 
 def count(answers: Sequence[str | None]) -> Won:
-    return dict(by_estimates(list(answers)))
+    return {str(answer): part for answer, part in by_estimates(list(answers)).items()}
 
 
 def counted(answers: Answers) -> "Counter[str]":
