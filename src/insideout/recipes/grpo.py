@@ -84,8 +84,8 @@ SETTINGS: dict[Scale, GRPOConfig] = {
     "laptop": GRPOConfig(
         policy=PolicyConfig(prompts=16, samples=8, max_new_tokens=38, beta=0.01, **METHOD),  # type: ignore[arg-type]
         train=TrainConfig(
-            steps=30, batch_size=128, lr=2e-4, min_lr=2e-5, warmup_steps=5, weight_decay=0.0, precision="float32",
-            eval_every=6, checkpoint_every=30,
+            steps=60, batch_size=128, lr=2e-4, min_lr=2e-5, warmup_steps=5, weight_decay=0.0, precision="float32",
+            eval_every=10, checkpoint_every=30,
         ),
     ),
     "gpu": GRPOConfig(
