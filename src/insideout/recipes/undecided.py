@@ -4,8 +4,8 @@
     3+5+2+4        #### 14                                             all others
 
 Nothing told it which is better. So groups of its answers differ for one reason, which is easy to hear: the start that
-`grpo` goes on from. (The half-good reasoner's mistakes lie in hundreds of sums of two numbers: about a hundredth of the
-gradient of 128 of its answers is signal.) Model, training and vocabulary are the reasoner's.
+`grpo` goes on from. (The half-good reasoner's mistakes lie in hundreds of sums of two numbers, each seldom met.) Model,
+training and vocabulary are the reasoner's.
 Taught in book/4-reasoning-with-transformers/09_grpo.md.
 """
 
