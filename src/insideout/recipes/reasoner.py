@@ -4,9 +4,8 @@ r"""The reasoner: worked sums -> a small GPT, from random weights, that thinks s
     3+5+2+4        #### 14                                             form direct: the same model, without a chain
 
 It learns only from sums of the training split, new ones each step, in a vocabulary of its own in which every number is
-one token. `steps` decides how far it gets. The default leaves it half-good: about half of what it draws is right, so
-that in a group of answers some are better than others, which is what a method that compares them needs (`grpo`). With
-more steps it gets further.
+one token. `steps` decides how far it gets. The default leaves it half-good, right now and then, so
+that votes and verifiers have something to gain. With more steps it gets further. (`grpo` goes on from `undecided`.)
 The first stage of part 4's model. Used in part 4.
 Sources: Nye et al. 2021 (scratchpads); Wei et al. 2022 (chain of thought).
 """
