@@ -2,6 +2,7 @@
 
 import builtins
 import math
+import re
 
 import pytest
 
@@ -61,3 +62,33 @@ def test_a_table_reads_as_text_and_as_html():
 def test_flow_counts_its_arrows():
     with pytest.raises(ValueError, match="1 arrows back, not 2"):
         flow([("x", "1"), ("y", "1")], back=["a", "b"])
+
+
+def test_a_wide_figure_has_a_form_for_phones_and_stays_as_it_was():
+    import matplotlib.pyplot as plt
+
+    from insideout.lab.figures.style import PHONE_WIDTH, svg_of
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), sharey=True, layout="constrained")
+    left.plot([0, 1], [0, 1])
+    right.plot([0, 1], [1, 0])
+    before = figure.get_size_inches().tolist(), [each.get_subplotspec() for each in (left, right)]
+    text = svg_of(figure)
+    (wide, tall), (narrow, high) = (
+        (float(width), float(height)) for width, height in re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    )
+    assert wide > 1.5 * narrow and high > 1.5 * tall and narrow < 1.1 * 72 * PHONE_WIDTH
+    assert "min-width: 0" in text.split('class="narrow"')[1], "a phone would scroll it"
+    assert before == (figure.get_size_inches().tolist(), [each.get_subplotspec() for each in (left, right)])
+    assert right.yaxis.get_tick_params().get("labelleft", True) is False, "numbers were shown for the phone alone"
+    plt.close(figure)
+
+
+def test_a_figure_of_a_phones_width_is_drawn_once():
+    import matplotlib.pyplot as plt
+
+    from insideout.lab.figures.style import PHONE_WIDTH, svg_of
+
+    figure, _ = plt.subplots(figsize=(PHONE_WIDTH, 2))
+    assert svg_of(figure).count("<svg") == 1
+    plt.close(figure)

@@ -9,16 +9,12 @@ added back; at the end the rows become scores of the next token. Standard librar
 from typing import Any
 
 from insideout.lab.figures.drawing import Box, Drawing, Point
-from insideout.lab.figures.style import BLUE, GREEN, GREY, ORANGE
+from insideout.lab.figures.style import BLUE, GREEN, GREY, ORANGE, two_forms
 
 PIECES = (
     "tokens", "embedding", "positions", "norm", "attention", "cache", "residual", "feed_forward", "block", "stream",
     "head", "softmax", "loss", "gradient", "update",
 )  # fmt: skip
-STYLE = (
-    "<style>.figure .narrow{display:none}@media(max-width:600px){.figure .wide{display:none}"
-    ".figure .narrow{display:block}}</style>"
-)
 
 
 class ModelMap:
@@ -31,10 +27,7 @@ class ModelMap:
         return repr(self.wide)
 
     def _repr_html_(self) -> str:
-        return (
-            f'{STYLE}<div class="figure map"><div class="wide">{self.wide.svg()}</div>'
-            f'<div class="narrow">{self.narrow.svg()}</div></div>'
-        )
+        return two_forms(self.wide.svg(), self.narrow.svg(), "figure map")
 
 
 def model_map(config: Any, lit: tuple[str, ...] = (), positions: int | None = None) -> ModelMap:

@@ -10,6 +10,7 @@ import html
 import io
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7F7F7F"
@@ -72,7 +73,58 @@ def _shell() -> Any:
 
 
 def svg_of(figure: Any) -> str:
-    """A matplotlib figure as inline SVG in the page's own colours; its letters stay letters."""
+    """A matplotlib figure as inline SVG in the page's own colours; letters stay letters. A wide one in two forms."""
+    if figure.get_figwidth() <= PHONE_WIDTH:
+        return f'<div class="figure">{_svg(figure)}</div>'
+    wide = _svg(figure)
+    with _on_a_phone(figure):
+        return two_forms(wide, _svg(figure))
+
+
+def two_forms(wide: str, narrow: str, kind: str = "figure") -> str:
+    """The same picture twice: for a page, and for a phone. The width of the window chooses."""
+    narrow = re.sub(r"min-width: \d+px", "min-width: 0", narrow)
+    return f'{CHOICE}<div class="{kind}"><div class="wide">{wide}</div><div class="narrow">{narrow}</div></div>'
+
+
+CHOICE = (
+    "<style>.figure .narrow{display:none}@media(max-width:600px){.figure .wide{display:none}"
+    ".figure .narrow{display:block}}</style>"
+)
+
+
+PHONE_WIDTH = 3.9
+"""Inches of a figure whose letters are read on a phone that shows it whole."""
+
+
+@contextlib.contextmanager
+def _on_a_phone(figure: Any) -> Iterator[None]:
+    """A figure as wide as a phone, panels of one row below each other, each with its own numbers; then as it was."""
+    width, height = figure.get_size_inches()
+    panels = [each for each in figure.axes if each.get_subplotspec() is not None]
+    places = [each.get_subplotspec() for each in panels]
+    numbered = [each.yaxis.get_tick_params().get("labelleft", True) for each in panels]
+    grids = {id(place.get_gridspec()): place.get_gridspec() for place in places}
+    in_a_row = len(panels) > 1 and len(grids) == 1 and next(iter(grids.values())).nrows == 1
+    # a panel keeps its height, but for what a narrow one would stretch
+    tall = max(0.8 * height, min(height, 2.6)) * (len(panels) if in_a_row else 1)
+    try:
+        figure.set_size_inches(PHONE_WIDTH, tall)
+        if in_a_row:
+            below = figure.add_gridspec(len(panels), 1)
+            for row, each in enumerate(panels):
+                each.set_subplotspec(below[row, 0])
+                each.tick_params(labelleft=True)
+        yield
+    finally:
+        figure.set_size_inches(width, height)
+        for each, place, shown in zip(panels, places, numbered, strict=True):
+            each.set_subplotspec(place)
+            each.tick_params(labelleft=shown)
+
+
+def _svg(figure: Any) -> str:
+    """The figure's <svg>, in its present size."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None})
     text = file.getvalue()
@@ -89,7 +141,7 @@ def svg_of(figure: Any) -> str:
     text = re.sub(
         r"<svg [^>]*>", opening(width * 4 / 3, height * 4 / 3, "", f"0 0 {width:g} {height:g}"), text, count=1
     )
-    return f'<div class="figure">{text.strip()}</div>'
+    return text.strip()
 
 
 def opening(width: float, height: float, describe: str = "", box: str = "") -> str:
