@@ -37,6 +37,7 @@ COMMANDS = {
     "ppo": Command("let a model learn from rewards of its own answers, with a critic"),
     "rloo": Command("let a model learn from rewards of its own answers, side by side"),
     "grpo": Command("let a model that reasons learn from which of its answers are right"),
+    "distil": Command("let a small model learn from a large one that reasons"),
     "chat": Command("talk to a tuned model", "Chat"),
     "solve": Command("let a model think about a question, once or many times", "Solve"),
     "sample": Command("let a trained model write", "Sample"),

@@ -71,6 +71,8 @@ class Stage(Generic[S, R]):
     needs: tuple[str, ...] | Mapping[str, str] = ()
     """Stages whose results `make` gets as `inputs`: their names, or name of the input -> name of the stage.
     A setting of an input's name, where it is not empty, names what is used in its place; `make` reads that itself."""
+    changed: Callable[[Scale], Mapping[str, Mapping[str, Any]]] = lambda at: {}
+    """Settings in which an input differs from the recipe of its stage: name of the input -> settings by name."""
     sources: Callable[[S], Mapping[str, str]] = lambda settings: {}
     """Fingerprints of the data that `make` reads from elsewhere."""
     free: tuple[str, ...] = ()
@@ -185,7 +187,11 @@ def planned(
     stage: Stage[Any, Any], settings: Any, at: Scale, below: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Plan:
     """A stage with these settings, and what it needs: the recipes of the same scale, with changes `below`, by input."""
-    inputs = {each: plan(of, at, changes=(below or {}).get(each)) for each, of in stage.needed(settings).items()}
+    changed = stage.changed(at)
+    inputs = {
+        each: plan(of, at, changes={**changed.get(each, {}), **(below or {}).get(each, {})})
+        for each, of in stage.needed(settings).items()
+    }
     return Plan(stage, settings, at, inputs)
 
 
