@@ -185,7 +185,8 @@ def make(config: DistilConfig, inputs: Inputs, job: Job) -> None:
     from insideout.training.objective import Objective
 
     device = distributed.start(choose_device(config.device))
-    student, teacher = (inputs[name] if name in inputs else of(getattr(config, name)) for name in ("model", "teacher"))
+    student = inputs["model"] if "model" in inputs else of(config.model)
+    teacher = inputs["teacher"] if "teacher" in inputs else of(config.teacher)
     start, taught_by = (answering("", {"model": each}) for each in (student, teacher))
     check_alike(start, taught_by)
     suite = suite_of(config, student)
@@ -290,18 +291,16 @@ def traces(
         limits = {"longest": config.max_new_tokens, "fewest_steps": config.fewest_steps}
         every, dropped = filtered(suite, questions, answers, **limits)
         facts |= {"traces": len(every), "dropped": dropped}
-    return [document(start, trace.question, trace.answer.ids) for trace in every]
+    return [document(start, trace.question, trace.answer.ids, trace.answer.logprobs) for trace in every]
 
 
 def solutions(config: DistilConfig, suite: Any, start: "Start") -> "list[Document]":
     """As many worked solutions as the teacher would be asked for, each of a problem of its own."""
     n = config.problems * config.samples
     questions = asked_in(suite, config, 0, n)
+    shown = [start.tokenizer.encode(suite.solution(question), special=marks()) for question in questions]
     return [
-        document(
-            start, question, [*start.tokenizer.encode(suite.solution(question), special=marks()), start.chat.stop_id]
-        )
-        for question in questions
+        document(start, question, [*ids, start.chat.stop_id]) for question, ids in zip(questions, shown, strict=True)
     ]
 
 
@@ -312,11 +311,13 @@ def marks() -> tuple[str, str]:
     return THINK, END_THINK
 
 
-def document(start: "Start", question: "Question", answer: Sequence[int]) -> "Document":
+def document(
+    start: "Start", question: "Question", answer: Sequence[int], logprobs: Sequence[float] | None = None
+) -> "Document":
     """Tokens as they were written; the prompt is read, the answer learned."""
     from insideout.data.batch import Segment
 
-    return [Segment(start.writer.ids_of(question.prompt), learn=False), Segment(answer, learn=True)]
+    return [Segment(start.writer.ids_of(question.prompt), learn=False), Segment(answer, learn=True, logprobs=logprobs)]
 
 
 def in_epochs(config: DistilConfig, documents: "Sequence[Document]", pad_id: int) -> Callable[[int, int], Any]:
@@ -409,7 +410,8 @@ def sources(config: DistilConfig) -> dict[str, str]:
     """Fingerprints of what it reads from elsewhere."""
     import hashlib
 
-    found = {name: of(path).fingerprint for name in ("model", "teacher") if (path := getattr(config, name))}
+    given = {"model": config.model, "teacher": config.teacher}
+    found = {name: of(path).fingerprint for name, path in given.items() if path}
     if config.data:
         try:
             found["data"] = hashlib.sha256(expanded(config.data, "data").read_bytes()).hexdigest()

@@ -12,9 +12,10 @@ from typing import Any
 from insideout.machine import torch_version
 from insideout.recipes.code import code_key
 
-APART = ("insideout.transformer.tensor_parallel", "insideout.recipes.code")
+APART = ("insideout.transformer.tensor_parallel", "insideout.recipes.code", "insideout.recipes.stage")
 """Code that decides nothing here: what runs only where several processes share one model, since stored results are made
-by one; and what finds names for what is kept."""
+by one; what finds names for what is kept; and what finds and stores results, from which every stage there is could be
+reached, so that a new one would make others anew. (What a stage needs, it is handed: `make` calls no recipe.)"""
 
 
 def key_of(name: str, settings: Any, inputs: Mapping[str, str], sources: Mapping[str, str], code: str) -> str:
