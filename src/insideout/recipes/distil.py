@@ -298,10 +298,8 @@ def solutions(config: DistilConfig, suite: Any, start: "Start") -> "list[Documen
     """As many worked solutions as the teacher would be asked for, each of a problem of its own."""
     n = config.problems * config.samples
     questions = asked_in(suite, config, 0, n)
-    shown = [start.tokenizer.encode(suite.solution(question), special=marks()) for question in questions]
-    return [
-        document(start, question, [*ids, start.chat.stop_id]) for question, ids in zip(questions, shown, strict=True)
-    ]
+    shown = [[*start.tokenizer.encode(suite.solution(each), special=marks()), start.chat.stop_id] for each in questions]
+    return [document(start, question, ids) for question, ids in zip(questions, shown, strict=True)]
 
 
 def marks() -> tuple[str, str]:
