@@ -9,7 +9,7 @@ The teacher is the result of `grpo`, the student the undecided made smaller, so 
 how far does the small one get by learning from right and wrong itself? Answers are chosen before anything is learned,
 and only the answers' tokens are. What it cost is told: tokens that the teacher wrote, that the student wrote, and that
 were learned from.
-Taught in book/4-reasoning-with-transformers/11_distillation.md.
+Used in part 4.
 Sources: Hinton et al. 2015; Kim and Rush 2016; Agarwal et al. 2024 (GKD); DeepSeek-AI 2025 (DeepSeek-R1, §2.4).
 """
 
@@ -102,7 +102,7 @@ SETTINGS: dict[Scale, DistilConfig] = {
     ),
     "laptop": DistilConfig(
         train=TrainConfig(
-            steps=200, batch_size=64, lr=2e-3, min_lr=2e-4, warmup_steps=10, weight_decay=0.0, precision="float32",
+            steps=200, batch_size=32, lr=2e-3, min_lr=2e-4, warmup_steps=10, weight_decay=0.0, precision="float32",
             eval_every=50, checkpoint_every=100,
         ),
     ),
