@@ -2,7 +2,7 @@
 
     parse("a small red circle above a blue square")
         Caption(Thing("red", "circle", "small"), "above", Thing("blue", "square"))
-    parse("three green triangles")                        Caption(Thing("green", "triangle"), count=3)
+    parse("two green triangles")                          Caption(Thing("green", "triangle"), count=2)
     str(caption)                                          the words again
 
 What is left unsaid may be either way: "a red circle" is small or large. An unknown word is refused, with the nearest
@@ -23,7 +23,7 @@ __all__ = ["COLOURS", "COUNTS", "LONGEST", "PAD_ID", "RELATIONS", "SHAPES", "SIZ
 SHAPES = ("circle", "square", "triangle")
 COLOURS = ("red", "green", "blue", "yellow")
 SIZES = ("small", "large")
-COUNTS = {"a": 1, "two": 2, "three": 3}
+COUNTS = {"a": 1, "two": 2}
 RELATIONS = ("above", "below", "left of", "right of")
 OPPOSITE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
 
@@ -67,8 +67,8 @@ class Caption:
         related = self.other is not None and self.relation in RELATIONS and self.count == 1
         if not known or not (alone or related):
             raise BadInput(
-                f"No caption says {self.count} {self.thing} {self.relation} {self.other or ''}: give one thing, two or "
-                f"three alike, or two in a relation. {_known()}"
+                f"No caption says {self.count} {self.thing} {self.relation} {self.other or ''}: give one thing, two "
+                f"alike, or two in a relation. {_known()}"
             )
 
     def __str__(self) -> str:

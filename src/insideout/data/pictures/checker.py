@@ -4,8 +4,8 @@
     judge(caption, picture)       Verdict(correct, count, colour, shape, size, relation)
 
     1  what is brighter than half is a thing; pixels that touch belong to one thing, specks are passed over
-    2  its colour is the nearest of the palette to its mean; its size follows from its area
-    3  its shape is the one of that area, at its centroid, whose picture differs least: the misfit
+    2  its colour is the nearest of the palette to its mean
+    3  its shape is the one of its area, at its centroid, whose picture differs least (the misfit); that tells its size
 
 A colour or a shape that is near none is "", and is never right. Used in part 5, where text to image is measured.
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from insideout.checks import check_finite, check_floating
 from insideout.data.pictures.captions import SHAPES, Caption, Thing, parse
-from insideout.data.pictures.scenes import PALETTE, RADII, Item, coverage, holds
+from insideout.data.pictures.scenes import AREAS, PALETTE, RADII, Item, coverage, holds
 from insideout.data.suite import Verdict
 from insideout.errors import BadInput
 
@@ -32,8 +32,8 @@ FARTHEST = 0.35
 """A mean colour further than this from all of the palette, in a cube of side 1, is none."""
 MISFIT = 0.16
 """The most that a thing may differ from its shape: squares of the differences, as a share of the shape's own."""
-SPECK = 0.55
-"""What has less than this share of a small thing's radius is no thing."""
+SPECK = 0.3
+"""What has less than this share of a small triangle's area is no thing."""
 BETWEEN = math.sqrt(RADII["small"] * RADII["large"])
 """The radius from which on a thing is large."""
 
@@ -70,22 +70,22 @@ def read(picture: Float[Tensor, "channels height width"]) -> list[Seen]:
         near = _grown(inside) & ((labels == 0) | inside)  # its soft edge too
         alpha = np.where(near, brightness / max(PALETTE[colour]), 0.0).clip(0, 1)
         total = float(alpha.sum())
-        radius = math.sqrt(total / math.pi) / side
-        if radius < SPECK * RADII["small"]:
+        if total < SPECK * AREAS["triangle"] * (RADII["small"] * side) ** 2:
             continue
         x, y = (float((alpha * each).sum()) / (total * side) for each in (across, down))
-        known = colour if apart[colour] <= FARTHEST else ""
-        found.append((known, "large" if radius >= BETWEEN else "small", x, y, radius))
+        radii = [math.sqrt(total / area) / side for area in AREAS.values()]  # if it were a circle, a square, a triangle
+        found.append((colour if apart[colour] <= FARTHEST else "", x, y, radii))
         alphas.append(alpha)
     if not found:
         return []
-    places = torch.tensor([(x, y) for _, _, x, y, _ in found])
-    drawn = coverage(places, torch.tensor([each[-1] for each in found]), side).double().numpy()  # (3, n, side, side)
+    places, sizes = (torch.tensor(each) for each in ([(x, y) for _, x, y, _ in found], [radii for *_, radii in found]))
+    drawn = torch.stack([coverage(places, sizes[:, i], side)[i] for i in range(len(SHAPES))]).double().numpy()
     misfits = np.square(drawn - np.stack(alphas)).sum((2, 3)) / np.square(drawn).sum((2, 3))
     seen = []
-    for (colour, size, x, y, _), misfit in zip(found, misfits.T, strict=True):
+    for (colour, x, y, radii), misfit in zip(found, misfits.T, strict=True):
         best = int(misfit.argmin())
         shape = SHAPES[best] if misfit[best] <= MISFIT else ""
+        size = "large" if radii[best] >= BETWEEN else "small"
         seen.append(Seen(colour, shape, size, x, y, float(misfit[best])))
     return sorted(seen, key=lambda each: (each.y, each.x))
 

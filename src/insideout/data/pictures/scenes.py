@@ -1,4 +1,4 @@
-"""Scenes: small pictures of one to three coloured shapes, with captions that say what is to be seen.
+"""Scenes: small pictures of one or two coloured shapes, with captions that say what is to be seen.
 
     found = scenes("train", 64, seed=0)        pictures (64, 3, 16, 16) and their captions
     draw([[Item(Thing("red", "circle", "small"), 0.5, 0.5)]])
@@ -27,13 +27,13 @@ __all__ = ["PALETTE", "Item", "Scenes", "coverage", "draw", "item_of", "place", 
 
 SIDE = 16
 SMALLEST_SIDE, LARGEST_SIDE = 16, 128
-RADII = {"small": 1.7 / 16, "large": 2.4 / 16}
-"""Of the circle with a thing's area, as a share of the picture's side."""
+RADII = {"small": 2.0 / 16, "large": 2.9 / 16}
+"""Of a circle, as a share of the picture's side; the other shapes are about as wide."""
 SOFTNESS = 1.2 / 16
 """Width of an edge, as a share of the side."""
-GAP = 1.2 / 16
+GAP = 1.0 / 16
 """The least room between two things."""
-MARGIN = 0.5 / 16
+MARGIN = 0.25 / 16
 CLEAR = 1.5 / 16
 """By how much more a thing must lie above another than beside it, to be above."""
 PALETTE: dict[str, tuple[float, float, float]] = {
@@ -44,10 +44,12 @@ KINDS = {"one": 0.2, "several": 0.2, "two": 0.6}
 """How often each kind of caption is drawn."""
 SAID = 1 / 3
 """How often a caption says a thing's size."""
-SQUARE = math.sqrt(math.pi) / 2
-"""Half the side of the square with a unit circle's area."""
-INNER = math.sqrt(math.pi / (3 * math.sqrt(3)))
-"""Radius of the circle within the triangle with a unit circle's area."""
+SQUARE = 0.95
+"""Half the side of a square, for a circle of radius 1."""
+INNER = 0.66
+"""Radius of the circle within a triangle: it is twice as high and 2.3 times as wide as a circle's radius."""
+AREAS = {"circle": math.pi, "square": 4 * SQUARE**2, "triangle": 3 * math.sqrt(3) * INNER**2}
+"""Of each shape, for a circle of radius 1."""
 
 
 class Item(NamedTuple):
@@ -90,11 +92,11 @@ def stream(split: Split, seed: int = 0) -> Iterator[tuple[Caption, list[Item]]]:
 def place(caption: Caption, source: random.Random) -> list[Item]:
     """Items that show what a caption says, anywhere that they can be. Raises BadInput where there is no room for them.
 
-    Where the caption leaves a size open, it is drawn too; of three things each is small then.
+    Where the caption leaves a size open, it is drawn too.
     """
     things = [caption.thing] * caption.count + ([] if caption.other is None else [caption.other])
     for _ in range(2000):
-        sized = [thing if thing.size else thing._replace(size=_any_size(len(things), source)) for thing in things]
+        sized = [thing if thing.size else thing._replace(size=source.choice(SIZES)) for thing in things]
         found = [item_of(thing, source) for thing in sized]
         if _apart(found) and (not caption.relation or holds(caption.relation, found[0], found[1], CLEAR)):
             return found
@@ -141,7 +143,7 @@ def draw(items: Sequence[Sequence[Item]], side: int = SIDE) -> Float[Tensor, "N 
 
 
 def coverage(centre: Float[Tensor, "n 2"], radius: Float[Tensor, " n"], side: int) -> Float[Tensor, "3 n side side"]:
-    """How much of each pixel a circle, a square and a triangle cover, all of the same area and centroid.
+    """How much of each pixel a circle, a square and a triangle cover, with the same centroid.
 
     A pixel's share falls from 1 to 0 over the edge's width, by its middle's distance to the outline.
     """
@@ -162,10 +164,7 @@ def _propose(source: random.Random) -> Caption:
     if kind == "one":
         return Caption(thing)
     if kind == "several":
-        count = source.choice((2, 3))
-        if count == 3 and thing.size == "large":  # three of them have no room
-            thing = thing._replace(size="small")
-        return Caption(thing, count=count)
+        return Caption(thing, count=2)
     while True:
         other = Thing(source.choice(COLOURS), source.choice(SHAPES), _maybe_size(source))
         if other[:2] != thing[:2]:
@@ -174,10 +173,6 @@ def _propose(source: random.Random) -> Caption:
 
 def _maybe_size(source: random.Random) -> str:
     return source.choice(SIZES) if source.random() < SAID else ""
-
-
-def _any_size(n: int, source: random.Random) -> str:
-    return source.choice(SIZES) if n < 3 else "small"
 
 
 def _reach(thing: Thing) -> tuple[float, float, float, float]:
