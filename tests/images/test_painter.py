@@ -6,7 +6,7 @@ import torch
 from insideout.data.pictures.captions import LONGEST, VOCABULARY, encode
 from insideout.errors import BadInput
 from insideout.images.config import DiTConfig
-from insideout.images.painter import Painter, draw_captions
+from insideout.images.painter import NEAREST, Painter, draw_captions, painter_loss
 from insideout.images.text_encoder import CLIPConfig
 
 DIT = DiTConfig(size=16, channels=3, patch=4, d_model=16, n_layers=2, n_heads=2, text_width=12)
@@ -36,6 +36,33 @@ def test_words_and_their_order_are_heard(painter):
     for i in range(3):
         for j in range(i):
             assert (found[i] - found[j]).abs().max() > 1e-4
+
+
+def test_its_velocity_leads_to_the_picture_that_it_believes_in(painter):
+    x, t = torch.randn(3, 3, 16, 16), torch.tensor([0.0, 0.5, 1.0])
+    ids = torch.tensor(encode(["a red circle", "two blue squares", ""]))
+    text, mask = painter.words(ids)
+    data = painter.dit(x, t, text=text, text_mask=mask)
+    for i, left in enumerate((1.0, 0.5, NEAREST)):
+        torch.testing.assert_close(x[i] + left * painter(x, t, ids)[i], data[i])
+
+
+def test_the_loss_is_of_velocities_at_the_times_asked_for():
+    seen = []
+
+    class Knows(torch.nn.Module):  # the noise is x0 where the data are 0
+        def forward(self, x, t, ids):
+            seen.append(t)
+            return -x / (1 - t)[:, None, None, None] + 0.5
+
+    batch = {"pictures": torch.zeros(500, 3, 16, 16), "ids": torch.zeros(500, 2, dtype=torch.int64)}
+    torch.manual_seed(0)
+    total, count, metrics = painter_loss(-2.0, 0.5)(Knows(), batch)
+    assert count == 500 and float(total) / 500 == pytest.approx(0.25, rel=1e-3)
+    assert 0.10 < float(seen[0].median()) < 0.14 and float(seen[0].max()) <= 1 - NEAREST
+    assert sum(int(each[1]) for each in metrics.values()) == 500
+    painter_loss(9.0)(Knows(), batch)
+    assert float(seen[1].max()) == pytest.approx(1 - NEAREST)
 
 
 def test_each_picture_is_drawn_as_it_would_be_alone(painter):

@@ -1,19 +1,24 @@
 """From a sentence to a picture: an encoder of words and a diffusion transformer that reads them, trained as one.
 
     words = encoder(ids)                           (B, L, W), and which of them are words and not pads
-    velocity = dit(x_t, t, text=words)             each patch looks for the words that concern it, by cross-attention
+    data = dit(x_t, t, text=words)                 each patch looks for the words that concern it, by cross-attention
+    velocity = (data − x_t) / (1 − t)              on the straight path; divided by no less than 0.05
+
+What the transformer gives is the picture that it believes in. A scene is flat and simple, and so is that; a velocity
+holds the noise too, 48 numbers in a patch, which a narrow model would have to carry through all its layers.
 
 Some captions are dropped while it learns, so that one model knows scenes and what all of them have in common, and can
 be guided. A caption that says nothing is pads alone. The encoder learns together with what reads it; that of CLIP
 learned by itself before, from many more texts than there are pictures to draw.
-Shapes: B pictures, L words. Used in part 5. Sources: Rombach et al. 2022, §3.3 (cross-attention to a text); Saharia et
-al. 2022 (Imagen), §2.2 (guidance by a text that is dropped).
+Shapes: B pictures, L words. Taught in book/5-from-noise-to-images/09_text_conditioning.md. Sources: Rombach et al.
+2022, §3.3 (cross-attention to a text); Saharia et al. 2022 (Imagen), §2.2 (guidance by a text that is dropped); Li and
+He 2025, §4 (pictures predicted, velocities compared).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from insideout.checks import whole
@@ -21,13 +26,18 @@ from insideout.data.pictures.captions import Caption, encode
 from insideout.errors import BadInput
 from insideout.images.config import DiTConfig
 from insideout.images.dit import DiT
-from insideout.images.flow import field_of, noise_for
+from insideout.images.flow import Loss, noise_for, squared_error
 from insideout.images.guidance import guided
-from insideout.images.solvers import Solution, Solver, solve
+from insideout.images.paths import LINEAR
+from insideout.images.solvers import Field, Solution, Solver, solve
 from insideout.images.text_encoder import CLIPConfig, TextEncoder
+from insideout.images.time_sampling import logit_normal
 from insideout.training.optimizers import Role
 
-__all__ = ["Painter", "draw_captions"]
+__all__ = ["NEAREST", "Painter", "draw_captions", "painter_loss"]
+
+NEAREST = 0.05
+"""The least that is left of the way to the data, where a difference is divided by it."""
 
 
 class Painter(nn.Module):
@@ -56,10 +66,44 @@ class Painter(nn.Module):
         self, x: Float[Tensor, "B channels H W"], t: Float[Tensor, " B"], ids: Int64[Tensor, "B L"] | None = None
     ) -> Float[Tensor, "B channels H W"]:
         """The velocity of each picture at its time. Without ids it is told nothing."""
-        if ids is None:
-            return self.dit(x, t)
-        text, mask = self.words(ids)
-        return self.dit(x, t, text=text, text_mask=mask)
+        text, mask = (None, None) if ids is None else self.words(ids)
+        return self.velocity(x, t, text, mask)
+
+    def velocity(
+        self,
+        x: Float[Tensor, "B channels H W"],
+        t: Float[Tensor, " B"],
+        text: Float[Tensor, "B L words"] | None = None,
+        mask: Bool[Tensor, "B L"] | None = None,
+    ) -> Float[Tensor, "B channels H W"]:
+        """The same, from the vectors of the words."""
+        data = self.dit(x, t, text=text, text_mask=mask)
+        return (data - x) / (1 - t).clamp(min=NEAREST)[:, None, None, None]
+
+    def field(self, text: Tensor | None = None, mask: Tensor | None = None) -> Field:
+        """Its velocity field for pictures of these texts, or of none, for the solvers."""
+        return lambda x, t: self.velocity(x, t, text, mask)
+
+
+def painter_loss(mean: float = 0.0, deviation: float = 1.0) -> Loss:
+    """The loss for insideout.training: a batch holds pictures (B, C, H, W) and captions' ids (B, L), pads for nothing.
+
+    Times are logit-normal; a mean below 0 is nearer the noise, where the caption decides what x_t does not yet show.
+    Gives (Σ over pictures of the mean square, how many pictures, {metric: (Σ, count)}).
+    """
+
+    def loss(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, tuple[Tensor, Tensor]]]:
+        data = batch["pictures"]
+        t = logit_normal(len(data), mean, deviation).clamp(max=1 - NEAREST).to(data.device)
+        error = squared_error(model, data, torch.randn_like(data), t, LINEAR, {"ids": batch["ids"]})  # (B,)
+        near_data, seen = t >= 0.5, error.detach()
+        found = {
+            "loss_near_noise": (seen[~near_data].sum(), (~near_data).sum()),
+            "loss_near_data": (seen[near_data].sum(), near_data.sum()),
+        }
+        return error.sum(), torch.tensor(len(data)), found
+
+    return loss
 
 
 @torch.no_grad()
@@ -81,7 +125,7 @@ def draw_captions(
     was_training = model.training
     model.eval()
     text, mask = model.words(ids)  # once for all steps
-    field = guided(field_of(model.dit, text=text, text_mask=mask), field_of(model.dit), guidance, interval)
+    field = guided(model.field(text, mask), model.field(), guidance, interval)
     config = model.dit.config
     start = noise_for(len(ids), (config.channels, config.size, config.size), seed).to(device)
     try:

@@ -5,7 +5,7 @@
 
 Where two captions of a batch are the same words, each is right for both pictures: the target is shared between them,
 and not one of them called wrong. Pads are neither read nor counted. Shapes: B pairs, L words, C d_model, E of the
-common space. Used in part 5, by the chapter on words and pictures. Source: Radford et al. 2021, §2.3 and figure 3.
+common space. Taught in book/5-from-noise-to-images/08_words_and_pictures.md. Source: Radford et al. 2021, §2.3 and figure 3.
 """
 
 import math
@@ -94,7 +94,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.words = nn.Embedding(config.vocab_size, config.d_model)
-        self.position = nn.Parameter(0.02 * torch.randn(config.length, config.d_model))
+        self.position = nn.Parameter(torch.randn(config.length, config.d_model))  # as large as the words
         self.layers = nn.ModuleList([Layer(config.d_model, config.n_heads) for _ in range(config.n_layers)])
         self.norm = nn.LayerNorm(config.d_model)
 

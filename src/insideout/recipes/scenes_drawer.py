@@ -9,6 +9,7 @@ caption is dropped one time in ten, so that it can be guided. What is drawn with
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
 class ScenesDrawerConfig:
     """The pictures' size, the models' sizes, and how they are trained."""
 
-    times: Literal["uniform", "logit_normal"] = "logit_normal"
-    """At which times it is trained: evenly, or more often in the middle."""
+    time_mean: float = -1.0
+    """At which times it is trained, logit-normal: the mean, below 0 nearer the noise,"""
+    time_deviation: float = 1.2
+    """and the deviation."""
     caption_dropout: float = 0.1
     """Share of the pictures whose caption is dropped, each by a coin of its own."""
     word_layers: int = 2
@@ -63,6 +66,8 @@ class ScenesDrawerConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.caption_dropout <= 1:
             raise BadInput(f"caption_dropout is {self.caption_dropout}; it must lie between 0 and 1.")
+        if not (math.isfinite(self.time_mean) and 0 < self.time_deviation < math.inf):
+            raise BadInput("time_mean must be a number, and time_deviation one above 0.")
         if self.questions < 2 or self.steps_drawn < 1:
             raise BadInput("questions must be at least 2, and steps_drawn at least 1.")
         if self.model.channels != 3 or not self.model.text_width or self.model.n_classes:
@@ -108,6 +113,7 @@ METRICS = (
            words="Captions whose combinations are held out, drawn and read by rule."),
     Metric("shape", "pictures whose shapes are right", unit="%", section="Development captions", better="higher"),
     Metric("colour", "pictures whose colours are right", unit="%", section="Development captions", better="higher"),
+    Metric("relation", "pairs that stand as they should", unit="%", section="Development captions", better="higher"),
 )  # fmt: skip
 
 
@@ -177,17 +183,18 @@ def drawn_and_judged(
 
 
 def held_out_loss(model: "nn.Module", config: ScenesDrawerConfig, n: int = 256) -> float:
-    """The loss on scenes of development, at times spread evenly over [0, 1], with the same noise each time."""
+    """The loss on scenes of development, at times spread evenly from 0 nearly to 1, with the same noise each time."""
     import torch
 
     from insideout.data.pictures.captions import encode
     from insideout.data.pictures.scenes import scenes
     from insideout.images.flow import squared_error
+    from insideout.images.painter import NEAREST
     from insideout.images.paths import LINEAR
 
     made, generator = scenes("development", n, 0, config.model.size), torch.Generator().manual_seed(0)
     noise = torch.randn(made.pictures.shape, generator=generator)
-    t = (torch.randperm(n, generator=generator) + 0.5) / n
+    t = (1 - NEAREST) * (torch.randperm(n, generator=generator) + 0.5) / n
     device = next(model.parameters()).device
     data, noise, t, ids = (each.to(device) for each in (made.pictures, noise, t, torch.tensor(encode(made.captions))))
     with torch.no_grad():
@@ -200,7 +207,7 @@ def make(config: ScenesDrawerConfig, inputs: Inputs, job: Job) -> None:
 
     import torch
 
-    from insideout.images.flow import flow_loss
+    from insideout.images.painter import painter_loss
     from insideout.machine import accelerator, choose_device, machine
     from insideout.training import distributed
     from insideout.training.loop import train
@@ -214,7 +221,7 @@ def make(config: ScenesDrawerConfig, inputs: Inputs, job: Job) -> None:
         found = drawn_and_judged(
             model, "development", config.questions, n_steps=config.steps_drawn, guidance=config.guidance
         )
-        shares = {part: fmean(found[part]) for part in ("correct", "shape", "colour")}
+        shares = {part: fmean(found[part]) for part in ("correct", "shape", "colour", "relation") if found[part]}
         return {"validation_loss": held_out_loss(model, config)} | shares
 
     def listen(event: Event) -> None:
@@ -231,7 +238,7 @@ def make(config: ScenesDrawerConfig, inputs: Inputs, job: Job) -> None:
         job.tell(event)
 
     result = train(
-        model, Objective(flow_loss(times=config.times), METRICS, counted="pictures"), batches(config), config.train,
+        model, Objective(painter_loss(config.time_mean, config.time_deviation), METRICS, counted="pictures"), batches(config), config.train,
         out=job.folder, validate=validate, on_event=listen,
         resume=job.resume and (job.folder / "checkpoints").is_dir(), device=device, companions=companions(sizes),
     )  # fmt: skip
