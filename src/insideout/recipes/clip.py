@@ -76,8 +76,8 @@ SETTINGS: dict[Scale, CLIPRecipeConfig] = {
     ),
     "laptop": CLIPRecipeConfig(
         train=TrainConfig(
-            steps=800, batch_size=128, lr=2e-3, min_lr=2e-5, warmup_steps=40, weight_decay=0.01, precision="float32",
-            eval_every=200, checkpoint_every=400,
+            steps=800, batch_size=128, lr=2e-3, min_lr=2e-5, warmup_steps=40, optimizer="muon", weight_decay=0.01,
+            precision="float32", eval_every=200, checkpoint_every=400,
         ),
     ),
     "gpu": CLIPRecipeConfig(

@@ -88,10 +88,11 @@ SETTINGS: dict[Scale, ScenesDrawerConfig] = {
         ),
     ),
     "laptop": ScenesDrawerConfig(
-        model=DiTConfig(size=16, channels=3, patch=2, d_model=96, n_layers=6, n_heads=4, text_width=64),
+        word_layers=1,
+        model=DiTConfig(size=16, channels=3, patch=4, d_model=64, n_layers=5, n_heads=4, text_width=64),
         train=TrainConfig(
             steps=6000, batch_size=32, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
-            precision="float32", ema_half_life=200.0, eval_every=1000, checkpoint_every=1000,
+            precision="float32", ema_half_life=150.0, eval_every=1000, checkpoint_every=250,
         ),
     ),
     "gpu": ScenesDrawerConfig(

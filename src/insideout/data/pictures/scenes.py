@@ -5,7 +5,8 @@
 
 As many as are wanted are made on the spot; none is stored. Of the combinations of colours, shapes, counts and relations
 a part is held out, by a hash: of them no picture is ever trained on, so that drawing one right is no memory.
-Edges are soft: a pixel is covered in part, by its distance to the outline. Background is black.
+Things stand on the points of a grid, two pixels apart where a side has 16. Edges are soft: a pixel is covered in part,
+by its distance to the outline. Background is black.
 Used in part 5, by the chapters on words and pictures and on text conditioning.
 """
 
@@ -33,7 +34,9 @@ SOFTNESS = 1.2 / 16
 """Width of an edge, as a share of the side."""
 GAP = 1.0 / 16
 """The least room between two things."""
-MARGIN = 0.25 / 16
+MARGIN = 0.15 / 16
+GRID = 8
+"""Steps of the grid from one side of a picture to the other: anywhere at all would take a model much longer to learn."""
 CLEAR = 1.5 / 16
 """By how much more a thing must lie above another than beside it, to be above."""
 PALETTE: dict[str, tuple[float, float, float]] = {
@@ -104,13 +107,14 @@ def place(caption: Caption, source: random.Random) -> list[Item]:
 
 
 def item_of(thing: Thing, source: random.Random) -> Item:
-    """A thing of a given size, anywhere that it is wholly to be seen."""
+    """A thing of a given size, on any point of the grid where it is wholly to be seen."""
     left, right, up, down = _reach(thing)
-    return Item(
-        thing,
-        source.uniform(MARGIN + left, 1 - MARGIN - right),
-        source.uniform(MARGIN + up, 1 - MARGIN - down),
-    )
+    return Item(thing, _point(left, right, source), _point(up, down, source))
+
+
+def _point(before: float, after: float, source: random.Random) -> float:
+    """A point of the grid that has this room before it and after it."""
+    return source.randint(math.ceil(GRID * (MARGIN + before)), math.floor(GRID * (1 - MARGIN - after))) / GRID
 
 
 def holds(relation: str, first: Item, second: Item, clear: float = 0.0) -> bool:
