@@ -3,8 +3,7 @@
     stream of (caption, picture)  ->  CLIP          a table of how well each picture fits each caption
 
 Pairs are made while it trains and none comes twice. Combinations of things are held out: of these, pairs of development
-are looked at on the way, and those of the test at the end. Taught in
-book/5-from-noise-to-images/08_words_and_pictures.md.
+are looked at on the way, and those of the test at the end. Used in part 5.
 """
 
 import dataclasses
