@@ -5,7 +5,8 @@
 
 Where two captions of a batch are the same words, each is right for both pictures: the target is shared between them,
 and not one of them called wrong. Pads are neither read nor counted. Shapes: B pairs, L words, C d_model, E of the
-common space. Taught in book/5-from-noise-to-images/08_words_and_pictures.md. Source: Radford et al. 2021, §2.3 and figure 3.
+common space. Taught in book/5-from-noise-to-images/08_words_and_pictures.md.
+Source: Radford et al. 2021, §2.3 and figure 3.
 """
 
 import math

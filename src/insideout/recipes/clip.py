@@ -62,7 +62,9 @@ class CLIPRecipeConfig:
                 "an easier task than the whole."
             )
         if not 16 <= self.size <= 128 or self.patch < 1 or self.size % self.patch:
-            raise BadInput(f"size is {self.size}; a scene has 16 to 128 pixels a side, divisible by patch {self.patch}.")
+            raise BadInput(
+                f"size is {self.size}; it must lie between 16 and 128, and be divisible by patch {self.patch}."
+            )
 
 
 SETTINGS: dict[Scale, CLIPRecipeConfig] = {
@@ -119,7 +121,7 @@ def batches(train: TrainConfig, size: int) -> Callable[[int, int], dict[str, Any
 
 
 def told_apart(model: "CLIP", split: Split, n: int, seed: int = 0) -> dict[str, float]:
-    """Of n pairs of a split: the loss, and the shares of pictures and of captions that find each other, by the words."""
+    """Of n pairs of a split: the loss, and the shares of pictures and of captions that find each other."""
     import torch
 
     from insideout.data.pictures.captions import encode
@@ -155,6 +157,9 @@ def make(config: CLIPRecipeConfig, inputs: Inputs, job: Job) -> None:
     )  # fmt: skip
     model = CLIP(sizes)
 
+    def validate(model: Any) -> dict[str, float]:
+        return told_apart(model, "development", config.pairs)
+
     def listen(event: Event) -> None:
         if isinstance(event, Started):
             job.begin(
@@ -169,9 +174,8 @@ def make(config: CLIPRecipeConfig, inputs: Inputs, job: Job) -> None:
 
     result = train(
         model, Objective(clip_loss, (*CLIP_METRICS, *HELD_OUT), counted="pairs"), batches(config.train, config.size),
-        config.train, out=job.folder, validate=lambda model: told_apart(model, "development", config.pairs),
-        on_event=listen, resume=job.resume and (job.folder / "checkpoints").is_dir(), device=device,
-        companions=companions(sizes),
+        config.train, out=job.folder, validate=validate, on_event=listen,
+        resume=job.resume and (job.folder / "checkpoints").is_dir(), device=device, companions=companions(sizes),
     )  # fmt: skip
     if distributed.is_main():
         model.eval()

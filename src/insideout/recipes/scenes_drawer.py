@@ -239,7 +239,8 @@ def make(config: ScenesDrawerConfig, inputs: Inputs, job: Job) -> None:
         job.tell(event)
 
     result = train(
-        model, Objective(painter_loss(config.time_mean, config.time_deviation), METRICS, counted="pictures"), batches(config), config.train,
+        model, Objective(painter_loss(config.time_mean, config.time_deviation), METRICS, counted="pictures"),
+        batches(config), config.train,
         out=job.folder, validate=validate, on_event=listen,
         resume=job.resume and (job.folder / "checkpoints").is_dir(), device=device, companions=companions(sizes),
     )  # fmt: skip

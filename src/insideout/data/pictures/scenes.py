@@ -36,7 +36,7 @@ GAP = 1.0 / 16
 """The least room between two things."""
 MARGIN = 0.15 / 16
 GRID = 8
-"""Steps of the grid from one side of a picture to the other: anywhere at all would take a model much longer to learn."""
+"""Steps of the grid from one side of a picture to the other."""
 CLEAR = 1.5 / 16
 """By how much more a thing must lie above another than beside it, to be above."""
 PALETTE: dict[str, tuple[float, float, float]] = {
