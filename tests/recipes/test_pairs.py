@@ -16,7 +16,7 @@ from insideout.data.suite import Message
 from insideout.data.town.instructions import Town
 from insideout.errors import BadInput
 from insideout.finetuning.preferences import LOSSES
-from insideout.recipes import dpo, pair_tuning, pairs, reward, sft
+from insideout.recipes import dpo, found, pair_tuning, pairs, reward
 from insideout.recipes.settings import change
 from insideout.recipes.stage import make_in, recipe
 from insideout.training.events import Step
@@ -228,7 +228,7 @@ def test_a_model_that_does_not_answer_has_no_pairs_and_no_preferences(home):
         with pytest.raises(BadInput, match="no chat template"):
             made(stage, model=base)
     with pytest.raises(BadInput, match="holds no model"):
-        sft.trained(str(made("reward").path))
+        found.trained(str(made("reward").path))
 
 
 def test_dropout_is_off_for_the_policy():

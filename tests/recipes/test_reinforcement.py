@@ -13,7 +13,7 @@ from insideout.cli.flags import docstrings, names_in
 from insideout.data.suite import Message
 from insideout.data.town.instructions import Town
 from insideout.errors import BadInput
-from insideout.recipes import ppo, reinforcement, rloo, sft
+from insideout.recipes import found, ppo, reinforcement, rloo
 from insideout.recipes.settings import change
 from insideout.recipes.stage import make_in, plan, recipe
 from insideout.training.events import Step
@@ -58,7 +58,7 @@ def test_the_report_has_its_sections(compared):
 def test_what_learned_answers_in_its_format_and_says_so(compared):
     [[answer]] = compared.writer(0.0).write([(Message("user", "Where is Anna?"),)], 1, 0, 5)
     assert 0 < len(answer.ids) <= 5
-    assert sft.trained(str(compared.path)).fingerprint == compared.fingerprint
+    assert found.trained(str(compared.path)).fingerprint == compared.fingerprint
     said = after(compared)
     assert "at first" in said and "chat --model" in said
 

@@ -22,14 +22,12 @@ from insideout.data.problems.sums import Sums
 from insideout.errors import BadInput
 from insideout.files import expanded
 from insideout.finetuning.policy_config import PolicyConfig
+from insideout.recipes.found import trained
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.language_model import read
 from insideout.recipes.reasoner import Reasoner, writer_of
-from insideout.recipes.reasoner import load as load_reasoner
 from insideout.recipes.reinforcement import Reinforced, Task, check_together, learn
-from insideout.recipes.runs import read_object
 from insideout.recipes.stage import Stage
-from insideout.recipes.undecided import load as load_undecided
 from insideout.scales import Scale
 from insideout.training.config import TrainConfig
 from insideout.training.metrics import Metric, together
@@ -136,20 +134,11 @@ def start_of(config: GRPOConfig, inputs: Inputs) -> "tuple[Start, Sums | FromFil
     from insideout.data.problems.from_file import FromFile
     from insideout.recipes.start import answering
 
-    found = inputs["model"] if "model" in inputs else started(config.model)
-    start = answering(config.model, {} if found is None else {"model": found})
+    found = inputs["model"] if "model" in inputs else trained(config.model)
+    start = answering(config.model, {"model": found})
     if config.data:
         return start, FromFile(expanded(config.data, "data"))
     return start, found.suite if isinstance(found, Reasoner) else Sums(range(1, 7))
-
-
-def started(path: str) -> "Reasoner | Solver | None":
-    """The run of this stage, or of the one before, in a folder; None where there is another model, or none."""
-    folder = expanded(path, "model")
-    file = folder / "config.json"
-    stage = read_object(file).get("stage") if file.is_file() else None
-    readers: dict[Any, Callable[[Path], Any]] = {"reasoner": load_reasoner, "undecided": load_undecided, "grpo": load}
-    return readers[stage](folder) if stage in readers else None
 
 
 def make(config: GRPOConfig, inputs: Inputs, job: Job) -> None:
@@ -215,11 +204,9 @@ def sources(config: GRPOConfig) -> dict[str, str]:
     """Fingerprints of what it reads from elsewhere."""
     import hashlib
 
-    from insideout.recipes.sft import trained
-
     found = {}
     if config.model:
-        found["model"] = (started(config.model) or trained(config.model)).fingerprint
+        found["model"] = trained(config.model).fingerprint
     if config.data:
         try:
             found["data"] = hashlib.sha256(expanded(config.data, "data").read_bytes()).hexdigest()
@@ -236,10 +223,14 @@ def load(folder: Path) -> Solver:
 
 def report(folder: Path) -> Path:
     """Write report.html; return its path."""
+    return draw_report(load(folder))
+
+
+def draw_report(run: Solver) -> Path:
+    """Write the report.html of a model that learned by GRPO; return its path."""
     from insideout.finetuning.policy_training import METRICS
     from insideout.recipes.report import Card, figure, write_report
 
-    run = load(folder)
     result = run.result() or {}
 
     def percent(name: str) -> str:

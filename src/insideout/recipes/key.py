@@ -12,10 +12,14 @@ from typing import Any
 from insideout.machine import torch_version
 from insideout.recipes.code import code_key
 
-APART = ("insideout.transformer.tensor_parallel", "insideout.recipes.code", "insideout.recipes.stage")
+APART = (
+    "insideout.transformer.tensor_parallel", "insideout.recipes.code", "insideout.recipes.stage",
+    "insideout.recipes.found",
+)  # fmt: skip
 """Code that decides nothing here: what runs only where several processes share one model, since stored results are made
-by one; what finds names for what is kept; and what finds and stores results, from which every stage there is could be
-reached, so that a new one would make others anew. (What a stage needs, it is handed: `make` calls no recipe.)"""
+by one; what finds names for what is kept; what finds and stores results, from which every stage there is could be
+reached, so that a new one would make others anew (what a stage needs, it is handed: `make` calls no recipe); and what
+finds out what a folder holds, since a plan adds what reads it."""
 
 
 def key_of(name: str, settings: Any, inputs: Mapping[str, str], sources: Mapping[str, str], code: str) -> str:

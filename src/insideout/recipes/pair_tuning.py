@@ -14,9 +14,9 @@ from insideout.data.conversations import Pair, read_pairs
 from insideout.data.suite import Message
 from insideout.errors import BadInput
 from insideout.files import content_of, expanded
+from insideout.recipes.found import trained
 from insideout.recipes.job import Inputs
 from insideout.recipes.pairs import Compared, load
-from insideout.recipes.sft import trained
 from insideout.training.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ from insideout.data.conversations import Pair, lines, pair
 from insideout.data.suite import Question, Split, Writer
 from insideout.data.town.preferences import Annotator
 from insideout.errors import BadInput
+from insideout.recipes.found import trained
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.origin import Origin, here_and_now, measured
 from insideout.recipes.runs import FORMAT, read_object
 from insideout.recipes.settings import fitted, from_dict
-from insideout.recipes.sft import trained
 from insideout.recipes.stage import Stage
 from insideout.recipes.start import answering
 from insideout.scales import Scale

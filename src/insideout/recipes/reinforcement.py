@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from insideout.errors import BadInput
 from insideout.files import expanded
 from insideout.finetuning.policy_config import CriticConfig, PolicyConfig, updates_of
+from insideout.recipes.found import trained
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.language_model import LanguageModel, fit
 from insideout.recipes.runs import companions_of
-from insideout.recipes.sft import TOWN, trained
+from insideout.recipes.sft import TOWN
 from insideout.recipes.start import Start, answering, chat_of, writer_of
 from insideout.training.config import TrainConfig
 from insideout.training.metrics import Metric, together

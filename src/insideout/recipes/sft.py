@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from insideout.errors import BadInput
 from insideout.files import content_of, expanded
+from insideout.recipes.found import trained
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.language_model import LanguageModel, begin, read
 from insideout.recipes.pretrained import Pretrained
-from insideout.recipes.runs import FORMAT, Run, companions_of, read_object
+from insideout.recipes.runs import companions_of
 from insideout.recipes.stage import Stage
 from insideout.scales import Scale
 from insideout.training.config import TrainConfig
@@ -340,35 +341,6 @@ def asked(writer: "GPTWriter", config: SFTConfig, prompt: "Sequence[Message]") -
     answers = [each for [each] in writer.write([q.prompt for q in questions], 1, 0, town.max_new_tokens)]
     right = [bool(town.judge(q, each.text)["correct"]) for q, each in zip(questions, answers, strict=True)]
     return {"correct": fmean(right), "stop_rate": fmean(bool(each.finished) for each in answers)}, shown
-
-
-def trained(path: str) -> Any:
-    """A model to go on from: a run of ours by its folder, else a pretrained one by its name, folder or .gguf file.
-
-    Raises BadInput for what can be neither.
-    """
-    from insideout.recipes.base import load as load_base
-    from insideout.recipes.dpo import load as load_dpo
-    from insideout.recipes.lora import load as load_lora
-    from insideout.recipes.ppo import load as load_ppo
-    from insideout.recipes.rloo import load as load_rloo
-
-    folder = expanded(path, "model")
-    file = folder / "config.json"
-    about = read_object(file) if file.is_file() else {}
-    if about.get("format") != FORMAT:
-        if not folder.exists() and path != "smollm2" and path.count("/") != 1:
-            raise BadInput(
-                f"There is no model in {folder}: give the folder of a run of ours, smollm2, OWNER/NAME on the Hub, or "
-                "the folder or .gguf file of a pretrained model."
-            )
-        return Pretrained(str(folder) if folder.exists() else path)
-    stage = about.get("stage", "pretrain")
-    readers: dict[str, Any] = {"pretrain": Run, "base": load_base, "sft": load, "lora": load_lora, "dpo": load_dpo}
-    readers |= {"ppo": load_ppo, "rloo": load_rloo}
-    if stage not in readers:
-        raise BadInput(f"{folder} holds no model that could be tuned: give the folder of a run of ours.")
-    return readers[stage](folder)
 
 
 def sources(config: SFTConfig) -> dict[str, str]:

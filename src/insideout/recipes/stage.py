@@ -26,6 +26,7 @@ from typing import Any, Generic, TypeVar
 from insideout import files
 from insideout.errors import BadInput
 from insideout.machine import machine, software, told, torch_version
+from insideout.recipes.found import reader_of
 from insideout.recipes.job import Inputs, Job, Tell
 from insideout.recipes.key import code_of, key_of
 from insideout.recipes.origin import here_and_now
@@ -116,8 +117,10 @@ class Plan:
 
     @cached_property
     def code(self) -> str:
-        """The key of the code: of `make`, and of what loads its inputs."""
-        return code_of([self.stage.make, *(each.stage.load for each in self.inputs.values())])
+        """The key of the code: of `make`, and of what loads its inputs, or the model that is used in their place."""
+        named = getattr(self.settings, "model", "") if "model" in self.stage.inputs else ""
+        readers = [reader_of(named)] if named else []
+        return code_of([self.stage.make, *readers, *(each.stage.load for each in self.inputs.values())])
 
     @cached_property
     def key(self) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from insideout.errors import BadInput
+from insideout.recipes.found import trained
 from insideout.recipes.job import Inputs
-from insideout.recipes.sft import format_of, trained
+from insideout.recipes.sft import format_of
 
 if TYPE_CHECKING:
     from insideout.transformer.model import GPT

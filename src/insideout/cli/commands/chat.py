@@ -15,8 +15,8 @@ class Chat:
     """Talk to a tuned model. An empty line begins anew; end by Ctrl-D."""
 
     model: str | None = None
-    """The folder of a run of `insideout sft`, `lora` or `dpo`, smollm2, or a pretrained model with a chat template: its
-    name on the Hub, its folder or .gguf file. Default: the recipe sft, made first where it is not stored."""
+    """The folder of any run of ours that answers, smollm2, or a pretrained model with a chat template: its name on the
+    Hub, its folder or .gguf file. Default: the recipe sft, made first where it is not stored."""
     adapter: str | None = None
     """The folder of a LoRA adapter in peft's format, to be put beside the model."""
     ask: str | None = None
@@ -32,7 +32,7 @@ class Chat:
         from insideout.finetuning.chat import ChatWriter
         from insideout.finetuning.hub_chat import HubWriter
         from insideout.finetuning.peft_files import load_adapter
-        from insideout.recipes.sft import trained
+        from insideout.recipes.found import trained
         from insideout.recipes.stage import recipe
 
         if self.max_new_tokens < 1 or not 0 <= self.seed < 2**63:

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -59,11 +59,13 @@ class Solve:
         """Who answers, and how many tokens an answer may have."""
         from insideout.reasoning.server_writer import ServerWriter
         from insideout.reasoning.writers import Counted
+        from insideout.recipes.found import trained
+        from insideout.recipes.stage import recipe
 
         temperature = 0.0 if self.method == "chain" else self.temperature
         if self.server is not None:
             return ServerWriter(self.server, str(self.model), temperature), 256
-        found = model_of(self.model)
+        found = recipe("reasoner") if self.model is None else trained(self.model)
         writer = found.writer(temperature) if hasattr(found, "writer") else None
         if writer is None or not hasattr(writer, "ids_of"):
             raise BadInput("The model was never tuned on conversations: give one that answers.")
@@ -113,20 +115,3 @@ def said(text: str) -> str | None:
 
     found = answer_of(text)
     return None if found is None else str(found.number)
-
-
-def model_of(given: str | None) -> Any:
-    """The recipe reasoner, or the model that was named."""
-    from insideout.files import expanded
-    from insideout.recipes import stage
-    from insideout.recipes.runs import read_object
-    from insideout.recipes.sft import trained
-
-    if given is None:
-        return stage.recipe("reasoner")
-    file = expanded(given, "--model") / "config.json" if given else None
-    about = read_object(file) if file is not None and file.is_file() else {}
-    if about.get("stage") in stage.STAGES:
-        assert file is not None
-        return stage.find(str(about["stage"])).load(file.parent)
-    return trained(given)
