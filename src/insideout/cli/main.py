@@ -38,6 +38,7 @@ COMMANDS = {
     "rloo": Command("let a model learn from rewards of its own answers, side by side"),
     "grpo": Command("let a model that reasons learn from which of its answers are right"),
     "distil": Command("let a small model learn from a large one that reasons"),
+    "journey": Command("take one model through its whole life, and write a report", "Travel"),
     "chat": Command("talk to a tuned model", "Chat"),
     "solve": Command("let a model think about a question, once or many times", "Solve"),
     "sample": Command("let a trained model write", "Sample"),
