@@ -281,8 +281,8 @@ def write_report(journey: Journey, path: Path) -> Path:
     last = journey.legs[-1]
     title = "One model's life"
     lead = (
-        f"From random weights to {last.part.stage}: {len(journey.legs)} stages, {duration(journey.seconds)} of training, "
-        f"{last.result.about['n_parameters']:,} parameters, at {journey.scale} scale."
+        f"From random weights to {last.part.stage}: {len(journey.legs)} stages, {duration(journey.seconds)} of "
+        f"training, {last.result.about['n_parameters']:,} parameters, at {journey.scale} scale."
     )
     try:
         files.write_whole(path, page(title, lead, cards(journey), list(sections(journey))))

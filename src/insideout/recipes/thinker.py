@@ -150,7 +150,8 @@ def make(config: ThinkerConfig, inputs: Inputs, job: Job) -> None:
     n_kept = round(config.kept * size)
     held_out = [chat.document(talk) for talk in islice(suite.demonstrations("development"), 200)]
     asked, of_town = suite.draw("development", config.questions), town.draw("development", config.questions)
-    check_room(chat, asked, model.config.context_length, config.max_new_tokens)
+    check_room(chat, asked, model.config.context_length, config.max_new_tokens, "set longest lower")
+    check_room(chat, of_town, model.config.context_length, 0, "choose a model that can read a story of the town")
 
     def batch_at(step: int, micro_step: int) -> Any:
         place = (step * config.train.accumulation + micro_step) * distributed.data_ranks(config.train.parallel)
@@ -188,13 +189,13 @@ def thinking_chat(start: Any) -> "ThinkingFormat":
     return ThinkingFormat(with_think_tokens(start.tokenizer(), TEMPLATES[template]), TEMPLATES[template])
 
 
-def check_room(chat: "ThinkingFormat", questions: "list[Question]", context_length: int, n_new: int) -> None:
-    """Raises BadInput where a sum and its answer may have more tokens than the context holds."""
+def check_room(chat: "ThinkingFormat", questions: "list[Question]", context_length: int, n_new: int, cure: str) -> None:
+    """Raises BadInput where a question and an answer of n_new tokens may have more tokens than the context holds."""
     longest = max(len(chat.prompt(question.prompt)) for question in questions)
-    if longest + n_new > context_length:
+    if longest + n_new >= context_length:
         raise BadInput(
-            f"A sum and its solution may take {longest + n_new} tokens, and the context holds {context_length}: set "
-            "longest lower."
+            f"A question and its answer may take {longest + n_new} tokens, and the context holds {context_length}: "
+            f"{cure}."
         )
 
 
