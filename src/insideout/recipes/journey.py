@@ -144,10 +144,11 @@ def five_prompts(at: Scale) -> tuple[Prompt, ...]:
     return tuple(Prompt(suite, suite.draw("test", 1)[0], part) for suite, part in asked)
 
 
-def travel(at: Scale, announce: Callable[[str], None] = lambda words: None) -> Journey:
+def travel(at: Scale, announce: Callable[[str, str], None] = lambda stage, words: None) -> Journey:
     """Make, or find, every stage in order, score it, and ask it the five prompts.
 
-    `announce` is told where it is and how much time is left. Raises Interrupted on Ctrl-C, after saving.
+    `announce` is told the stage that begins, and a sentence of it with the time left. Raises Interrupted on Ctrl-C,
+    after saving.
     """
     prompts, legs = five_prompts(at), list[Leg]()
     for part in LIFE:
@@ -155,7 +156,8 @@ def travel(at: Scale, announce: Callable[[str], None] = lambda words: None) -> J
     for number, part in enumerate(LIFE):
         known = whole(plan(part.stage, at).folder)
         left = "" if known else time_left(legs, LIFE[number:], at)
-        announce(f"Stage {number + 1} of {len(LIFE)}, {part.stage}: {part.words}{' (stored)' * known}{left}")
+        words = f"Stage {number + 1} of {len(LIFE)}, {part.stage}: {part.words}{' (stored)' * known}{left}"
+        announce(part.stage, words)
         legs.append(leg_of(part, at, prompts))
     return Journey(at, tuple(legs), prompts)
 

@@ -18,7 +18,7 @@ class Travel:
 
     scale: scales.Scale = field(default_factory=scales.scale)
     """tiny: a minute; laptop: half an hour or so on two cores; gpu."""
-    out: Path | None = None
+    out: str | None = None
     """The folder of the report. Default: runs/journey-SCALE."""
 
     def run(self) -> int:
@@ -27,15 +27,19 @@ class Travel:
         from insideout.recipes.journey import travel, write_report
         from insideout.training.interrupt import Interrupted
 
-        out = folder_for(RUNS / f"journey-{self.scale}" if self.out is None else self.out)
+        out = folder_for(str(RUNS / f"journey-{self.scale}") if self.out is None else self.out)
 
-        def announce(words: str) -> None:
+        where: list[str] = []
+
+        def announce(stage: str, words: str) -> None:
+            where.append(stage)
             print(words, file=sys.stderr, flush=True)
 
         try:
             journey = travel(self.scale, announce)
         except Interrupted as stopped:
-            print(f"\nStopped after step {stopped.step:,}; the same command goes on from there.", file=sys.stderr)
+            words = f"Stopped in {where[-1]}, after step {stopped.step:,}; the same command goes on from there."
+            print(f"\n{words}", file=sys.stderr)
             return 130
         report, console = write_report(journey, out / "report.html"), Console()
         for table in journey.board().tables(console.width):
@@ -44,9 +48,9 @@ class Travel:
         return 0
 
 
-def folder_for(path: Path) -> Path:
+def folder_for(path: str) -> Path:
     """The folder, made if it is not there. Raises BadInput where it cannot be written to, before anything is made."""
-    folder = files.expanded(str(path), "--out")
+    folder = files.expanded(path, "--out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".begun").touch()
