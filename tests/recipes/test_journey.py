@@ -8,6 +8,7 @@ from insideout.estimates import Interval
 from insideout.recipes import journey
 from insideout.recipes.journey import LIFE, Leg, Part, changed, five_prompts, learned, seconds_of, time_left
 from insideout.recipes.stage import STAGES, find
+from insideout.words import duration
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +58,7 @@ def test_the_time_left_goes_by_the_pace_until_now():
     first, *rest = LIFE
     leg = Leg(first, None, 30 * first.minutes, None, None, ())  # twice as fast as where this was written
     minutes = sum(part.minutes for part in rest)
-    assert time_left([leg], rest, "laptop") == f"; about {journey.duration(30 * minutes)} left in all"
+    assert time_left([leg], rest, "laptop") == f"; about {duration(30 * minutes)} left in all"
     assert time_left([], LIFE, "tiny") == "", "of this machine nothing is known yet"
     assert "left in all" in time_left([], LIFE, "laptop")
     assert sum(part.minutes for part in LIFE) <= 45

@@ -41,7 +41,7 @@ SETTINGS: dict[Scale, SolverConfig] = {
         policy=PolicyConfig(prompts=16, samples=8, max_new_tokens=60, beta=0.01, **METHOD),  # type: ignore[arg-type]
         train=TrainConfig(
             steps=60, batch_size=128, lr=2e-4, min_lr=2e-5, warmup_steps=5, weight_decay=0.0, precision="float32",
-            eval_every=20, checkpoint_every=15,
+            eval_every=20, checkpoint_every=10,
         ),
     ),
     "gpu": SolverConfig(
@@ -58,7 +58,7 @@ SETTINGS: dict[Scale, SolverConfig] = {
 class Solver(OfSums):
     """A thinker that learned from which of its answers were right."""
 
-    suites = ("instructions", "sums")
+    suites = ("instructions", "sums")  # type: ignore[assignment]
     """What it can be asked."""
 
 

@@ -50,7 +50,7 @@ class ThinkerConfig:
     """The largest number that is added."""
     thinking: float = 0.4
     """Share of the sums that are solved in steps; all others state the answer at once."""
-    kept: float = 0.25
+    kept: float = 0.15
     """Share of each batch that are conversations of the town. 0: it is taught sums alone."""
     row_length: int = 256
     """Tokens in a row: sums and conversations are packed into rows of so many, and see nothing of each other."""
@@ -100,7 +100,7 @@ SETTINGS: dict[Scale, ThinkerConfig] = {
     ),
     "laptop": ThinkerConfig(
         train=TrainConfig(
-            steps=200, batch_size=40, lr=2e-3, min_lr=1e-4, warmup_steps=20, optimizer="muon", precision="float32",
+            steps=300, batch_size=40, lr=2e-3, min_lr=1e-4, warmup_steps=20, optimizer="muon", precision="float32",
             eval_every=100, checkpoint_every=50,
         ),
     ),
@@ -123,7 +123,7 @@ METRICS = (
 class Thinker(Reasoner):
     """An assistant that was taught to think."""
 
-    suites = ("instructions", "sums")
+    suites = ("instructions", "sums")  # type: ignore[assignment]
     """What it can be asked."""
 
 
