@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from insideout.data.problems.sums import Sums
 from insideout.errors import BadInput
 from insideout.files import expanded
-from insideout.recipes import grpo
+from insideout.recipes.found import trained
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.language_model import LanguageModel, fit, read
 from insideout.recipes.reasoner import Reasoner, writer_of
-from insideout.recipes.runs import read_object
 from insideout.recipes.stage import Stage
 from insideout.scales import Scale
 from insideout.training.config import TrainConfig
@@ -167,16 +166,6 @@ class Student(LanguageModel):
         return {"teacher": int(result.get("teacher_tokens", 0)), "student": wrote, "learned": learned}
 
 
-def of(path: str) -> Any:
-    """The model in a folder: a student, what `grpo` can go on from, or another one that answers."""
-    from insideout.recipes.sft import trained
-
-    file = expanded(path, "model") / "config.json"
-    if file.is_file() and read_object(file).get("stage") == "distil":
-        return load(file.parent)
-    return grpo.started(path) or trained(path)
-
-
 def make(config: DistilConfig, inputs: Inputs, job: Job) -> None:
     """Let the student learn from the teacher, the result last."""
     from insideout.machine import choose_device
@@ -185,8 +174,8 @@ def make(config: DistilConfig, inputs: Inputs, job: Job) -> None:
     from insideout.training.objective import Objective
 
     device = distributed.start(choose_device(config.device))
-    student = inputs["model"] if "model" in inputs else of(config.model)
-    teacher = inputs["teacher"] if "teacher" in inputs else of(config.teacher)
+    student = inputs["model"] if "model" in inputs else trained(config.model)
+    teacher = inputs["teacher"] if "teacher" in inputs else trained(config.teacher)
     start, taught_by = (answering("", {"model": each}) for each in (student, teacher))
     check_alike(start, taught_by)
     suite = suite_of(config, student)
@@ -409,7 +398,7 @@ def sources(config: DistilConfig) -> dict[str, str]:
     import hashlib
 
     given = {"model": config.model, "teacher": config.teacher}
-    found = {name: of(path).fingerprint for name, path in given.items() if path}
+    found = {name: trained(path).fingerprint for name, path in given.items() if path}
     if config.data:
         try:
             found["data"] = hashlib.sha256(expanded(config.data, "data").read_bytes()).hexdigest()

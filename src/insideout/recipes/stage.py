@@ -52,6 +52,8 @@ def stages_in(folder: Path) -> dict[str, Any]:
 STAGES = stages_in(Path(__file__).parent)
 """Every stage: its name, and the module whose STAGE it is."""
 
+MODELS = ("model", "teacher")
+"""Settings that name a model, in place of an input of that name."""
 RESULT = "insideout result 1"
 PARTIAL = ".partial-"
 
@@ -118,9 +120,9 @@ class Plan:
     @cached_property
     def code(self) -> str:
         """The key of the code: of `make`, and of what loads its inputs, or the model that is used in their place."""
-        named = getattr(self.settings, "model", "") if "model" in self.stage.inputs else ""
-        readers = [reader_of(named)] if named else []
-        return code_of([self.stage.make, *readers, *(each.stage.load for each in self.inputs.values())])
+        named = [getattr(self.settings, name, "") for name in self.stage.inputs if name in MODELS]
+        loads = [each.stage.load for each in self.inputs.values()]
+        return code_of([self.stage.make, *loads, *(reader_of(name) for name in named if name)])
 
     @cached_property
     def key(self) -> str:
