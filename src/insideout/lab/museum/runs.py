@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from insideout.recipes.start import Start
 
 KINDS = ("sft", "lora", "reward", "dpo", "ppo", "rloo")
-N_QUESTIONS: dict[Scale, int] = {"tiny": 8, "laptop": 64, "gpu": 64}
+N_QUESTIONS: dict[Scale, int] = {"tiny": 8, "laptop": 48, "gpu": 48}
 """Held-out words."""
 STEPS: dict[Scale, dict[str, int]] = {
     "tiny": dict.fromkeys(KINDS, 8) | {"start": 8},
-    "laptop": {"sft": 120, "lora": 120, "reward": 120, "dpo": 120, "ppo": 120, "rloo": 120, "start": 45},
-    "gpu": {"sft": 120, "lora": 120, "reward": 120, "dpo": 120, "ppo": 120, "rloo": 120, "start": 45},
+    "laptop": dict.fromkeys(KINDS, 100) | {"ppo": 80, "rloo": 80, "start": 80},
+    "gpu": dict.fromkeys(KINDS, 100) | {"ppo": 80, "rloo": 80, "start": 80},
 }
 """Updates of each kind of run, and of the model that those other than sft go on from."""
 ROW_LENGTH = 48
@@ -50,7 +50,7 @@ def train_config(steps: int, lr: float, batch_size: int, seed: int = 0, **more: 
     warmup = min(10, steps // 2)
     return TrainConfig(
         steps=steps, batch_size=batch_size, lr=lr, min_lr=lr / 3, warmup_steps=warmup, weight_decay=0.0,
-        precision="float32", eval_every=max(1, steps // 6), checkpoint_every=0, seed=seed, **more,
+        precision="float32", eval_every=max(1, steps // 5), checkpoint_every=0, seed=seed, **more,
     )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def settings(kind: str, seed: int, at: Scale) -> Any:
     )  # fmt: skip
     n = drawn.prompts * drawn.samples
     if kind == "sft":
-        return SFTConfig(row_length=ROW_LENGTH, train=train_config(steps, 3e-3, 24, seed))
+        return SFTConfig(row_length=ROW_LENGTH, train=train_config(steps, 4e-3, 24, seed))
     if kind == "lora":
         return LoRATuning(row_length=ROW_LENGTH, rank=4, train=train_config(steps, 1e-2, 24, seed))
     if kind == "reward":
@@ -106,7 +106,7 @@ def start(at: Scale) -> "Start":
     from insideout.recipes.start import Start
 
     with tempfile.TemporaryDirectory() as folder:
-        config = replace(settings("sft", 1, at), train=train_config(STEPS[at]["start"], 3e-3, 24, seed=1))
+        config = replace(settings("sft", 1, at), train=train_config(STEPS[at]["start"], 4e-3, 24, seed=1))
         job = Job(Path(folder), config, lambda event: None, at, stage="sft")
         model = sft(config, None, job, at)
     chat = chat_format()
