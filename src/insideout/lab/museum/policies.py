@@ -44,7 +44,7 @@ def rounded_logprobs(real: Any) -> Any:
 @breaks(
     "insideout.finetuning.policy:ppo", "the policy's loss has the wrong sign", "rloo",
     symptom="The reward falls, steadily.",
-    source="open-r1 #239; trl #2703, where every sign was asked for",
+    source="a classic; open-r1 #239 and trl #2703 ask whether a rising loss is one",
 )  # fmt: skip
 def advantage_sign(real: Any) -> Any:
     return lambda *arguments, **named: -real(*arguments, **named)
@@ -53,7 +53,7 @@ def advantage_sign(real: Any) -> Any:
 @breaks(
     f"{TRAINING}:advantages_of", "going away from the reference is rewarded", "ppo",
     symptom="The KL rises without end, the entropy with it, and the reward falls to nothing.",
-    source="OpenRLHF; a KL with its two sides swapped (twinkle PR #112)",
+    source="divergences with their sides swapped: trl PR #3043, twinkle PR #112",
 )  # fmt: skip
 def kl_sign(real: Any) -> Any:
     def advantages_of(config: Any, critic: Any, scores: Any, distance: Any, values: Any, mask: Any, price: float) -> Any:
@@ -74,7 +74,7 @@ def kl_that_is_none(real: Any) -> Any:
 @breaks(
     "insideout.finetuning.experience:frozen_copy", "the reference is the policy itself", "rloo",
     symptom="The KL is exactly 0 from the first update to the last, though the policy changes.",
-    source="trl #235; a copy that shares its weights",
+    source="a classic: a copy that shares its weights",
 )  # fmt: skip
 def reference_follows(real: Any) -> Any:
     def frozen_copy(policy: Any, temperature: float = 1.0) -> Any:
@@ -107,7 +107,7 @@ def critic_detached(real: Any) -> Any:
 @breaks(
     "insideout.finetuning.advantages:leave_one_out", "advantages have no baseline", "rloo",
     symptom="Every answer is made likelier, good or bad: the entropy falls, and the reward hardly rises.",
-    source="rlhf-book #75; REINFORCE without one (Williams 1992)", part=4,
+    source="a classic: GRPO without the mean of its group", part=4,
 )  # fmt: skip
 def no_baseline(real: Any) -> Any:
     return lambda rewards: rewards.clone()
@@ -116,7 +116,7 @@ def no_baseline(real: Any) -> Any:
 @breaks(
     "insideout.lab.museum.runs:rewarded", "an answer counts as right that has the truth somewhere in it", "rloo",
     symptom="The reward rises and the true reward falls, and answers grow until they are cut off.",
-    source="vallari24 notebook 08; open-r1 #293; verifiers PR #213", part=4,
+    source="open-r1 #293; verifiers PR #213", part=4,
 )  # fmt: skip
 def somewhere_in_it(real: Any) -> Any:
     return lambda question, answer: float(set(question.truth) <= set(answer))
@@ -125,7 +125,7 @@ def somewhere_in_it(real: Any) -> Any:
 @breaks(
     f"{TRAINING}:Rounds.batch_at", "the old policy of the ratio is the reference", "rloo",
     symptom="More and more tokens are beyond the clip: the ratio is that to where training began, and grows.",
-    source="vallari24 notebook 08; hands-on-modern-rl #75", guard=FRESH, part=4,
+    source="a classic of short GRPO code", guard=FRESH, part=4,
 )  # fmt: skip
 def old_is_reference(real: Any) -> Any:
     def batch_at(self: Any, step: int, micro_step: int) -> Any:

@@ -47,7 +47,7 @@ def pad_is_stop(real: Any) -> Any:
 @breaks(
     DOCUMENT, "the prompt is learned too", "sft",
     symptom="The loss stays high, at what random letters cost, and the share of learned tokens is 100%.",
-    source="trl #598, #1183; marin #7237",
+    source="marin #7237; trl PR #4201",
 )  # fmt: skip
 def prompt_learned(real: Any) -> Any:
     def document(self: Any, messages: Any, **named: Any) -> Any:
@@ -60,7 +60,7 @@ def prompt_learned(real: Any) -> Any:
     COLUMNS, "targets are shifted twice", "sft",
     symptom="The loss stays at a plateau, and an answer leaves out every other letter: the one after the next was "
     "learned.",
-    source="ms-swift PR #8436, its mirror image; libraries whose models shift by themselves",
+    source="the mirror image of ms-swift PR #8436; a classic where the model shifts by itself",
 )  # fmt: skip
 def shifted_twice(real: Any) -> Any:
     def columns_of(document: Any) -> Any:
@@ -75,7 +75,7 @@ def shifted_twice(real: Any) -> Any:
 @breaks(
     "insideout.transformer.model:GPT.mask", "attention sees what it is to foretell", "sft",
     symptom="The loss falls to nothing, in training and on held-out data, and nearly every answer is wrong.",
-    source="prm800k #7; a mask that is lost between two ways to compute attention",
+    source="a classic: a mask that is lost between two ways to compute attention",
 )  # fmt: skip
 def sees_ahead(real: Any) -> Any:
     def mask(self: Any, positions: Any, n_keys: int, segments: Any = None) -> Any:
@@ -98,25 +98,16 @@ def documents_leak(real: Any) -> Any:
 @breaks(
     "insideout.training.schedule:learning_rate", "the learning rate is a hundred times too large", "sft",
     symptom="Within a few steps the loss jumps above where it began, and the gradient is clipped ever after.",
-    source="rates of full tuning and of LoRA mixed up (trl, LoRA without regret); a decimal point",
+    source="a classic: a decimal point, or the rate of an adapter for a whole model",
 )  # fmt: skip
 def lr_too_large(real: Any) -> Any:
     return lambda step, config: 100 * real(step, config)
 
 
 @breaks(
-    "insideout.training.optimizers:Optimizers.zero_grad", "gradients are never set to 0", "sft",
-    symptom="The gradient grows with every step though the loss does not, and the loss swings.",
-    source="the oldest one in PyTorch's forums",
-)  # fmt: skip
-def gradients_kept(real: Any) -> Any:
-    return lambda self: None
-
-
-@breaks(
     "insideout.finetuning.lora:Adapter.__init__", "LoRA's B does not begin at 0", "lora",
     symptom="The first loss is far above that of the model that was gone on from: it was damaged before it learned.",
-    source="peft #2321; Hu et al. 2021, §4.1, says why B is 0",
+    source="Hu et al. 2021, §4.1, say why B begins at 0",
 )  # fmt: skip
 def lora_b_not_zero(real: Any) -> Any:
     def __init__(self: Any, *arguments: Any, **named: Any) -> None:
