@@ -1,0 +1,191 @@
+"""The museum: broken runs to look at, their faults unnamed, and who says whether a name is right.
+
+    museum("A")                                  curves and samples of run A, a sound run of its kind in grey
+    name_the_fault("A", "pad_is_stop")           right, and what gave it away; or what that fault would look like
+
+Each is a small run in the world of letters (runs.py), one fault switched on (faults.py); one of them is sound. They are
+made when they are first asked for, and kept as a study is.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from insideout.errors import BadInput
+from insideout.lab.museum.faults import FAULTS, Fault, find
+from insideout.lab.museum.runs import make
+from insideout.lab.studies import Results, study
+
+SOUND = "sound"
+"""The name of no fault."""
+NOT_SHOWN = ("reference_left_out", "score_at_the_pad", "dropout_in_the_policy")
+"""Faults that are on no wall: other exhibits teach the same."""
+KIND_OF_SOUND = "rloo"
+
+Panel = tuple[str, tuple[str, ...]]
+TUNED: tuple[Panel, ...] = (
+    ("loss", ("loss", "validation_loss")), ("held-out words", ("correct", "stop_rate")), ("gradient", ("gradient_norm",)),
+)  # fmt: skip
+REWARDED: tuple[Panel, ...] = (
+    ("reward", ("reward", "gold")), ("KL, nats an answer", ("kl",)), ("entropy", ("entropy",)),
+    ("beyond the clip", ("clip_fraction",)), ("largest ratio", ("ratio_max",)), ("length", ("length",)),
+)  # fmt: skip
+PANELS: Mapping[str, tuple[Panel, ...]] = {
+    "sft": TUNED,
+    "lora": TUNED,
+    "reward": (("loss", ("loss", "validation_loss")), ("pairs in order", ("accuracy", "held_out_accuracy")),
+               ("margin", ("margin",))),
+    "dpo": (("loss", ("loss",)), ("pairs in order", ("accuracy",)), ("margin", ("margin",)),
+            ("held-out words", ("correct", "gold")), ("log-probabilities", ("chosen_logprob", "rejected_logprob")),
+            ("gradient", ("gradient_norm",))),
+    "ppo": (*REWARDED[:4], ("critic's loss", ("value_loss",)), ("explained variance", ("explained_variance",))),
+    "rloo": REWARDED,
+}  # fmt: skip
+"""What is shown of a run."""
+WORDS = {
+    "loss": "training", "validation_loss": "held out", "correct": "right", "stop_rate": "ended by themselves",
+    "gold": "true reward", "reward": "reward", "accuracy": "training", "held_out_accuracy": "held out",
+    "chosen_logprob": "chosen", "rejected_logprob": "rejected",
+}  # fmt: skip
+
+
+def one_run(variant: tuple[str, str], seed: int) -> dict[str, Any]:
+    """A run of (kind, fault or ""): its curves, its last samples, what was learned of it, and the doctor's word."""
+    from insideout.recipes.diagnosis import diagnose
+
+    kind, name = variant
+    with tempfile.TemporaryDirectory() as folder:
+        made = make(kind, Path(folder), fault_name=name, seed=seed)
+        about = json.loads((made / "config.json").read_text(encoding="utf-8"))
+        records = [json.loads(line) for line in (made / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        samples = (made / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    shown = {key for _, keys in PANELS[kind] for key in keys}
+    return {
+        "curves": {key: [[each["step"], each[key]] for each in records if each.get(key) is not None] for key in shown},
+        "samples": json.loads(samples[-1])["text"] if samples else "",
+        "learned_share": about.get("learned_share"),
+        "troubles": [trouble.name for trouble in diagnose(about, records)],
+    }  # fmt: skip
+
+
+def runs(names: list[str] | None = None) -> Results:
+    """The runs of these faults, by default of all that are shown, each beside a sound one of its kind (sound ppo …)."""
+    chosen = [find(name) for name in (names if names is not None else exhibits().values()) if name != SOUND]
+    kinds = dict.fromkeys([each.kind for each in chosen] + ([KIND_OF_SOUND] if names is None else []))
+    variants = {f"{SOUND} {kind}": (kind, "") for kind in kinds} | {each.name: (each.kind, each.name) for each in chosen}
+    return study("museum", one_run, variants, seeds=1)
+
+
+def exhibits() -> dict[str, str]:
+    """Which fault hangs under which letter; one is sound. In an order that tells nothing."""
+    find(next(iter(FAULTS), "pad_is_stop"))  # all are registered from here on
+    names = [*(name for name in FAULTS if name not in NOT_SHOWN), SOUND]
+    names.sort(key=lambda name: hashlib.sha256(f"museum {name}".encode()).hexdigest())
+    return dict(zip(ascii_uppercase, names, strict=False))
+
+
+def hanging(label: str) -> str:
+    """The name under a letter. Raises BadInput for a letter under which nothing hangs."""
+    found = exhibits()
+    if label not in found:
+        raise BadInput(f"No exhibit hangs under {label!r}: there are {', '.join(found)}.")
+    return found[label]
+
+
+def museum(label: str) -> "Exhibit":
+    """A broken run, to look at: its curves, a sound run's in grey, and what it answers. Raises BadInput as `hanging`."""
+    name = hanging(label)
+    kind = KIND_OF_SOUND if name == SOUND else find(name).kind
+    found = runs([] if name == SOUND else [name]) if name != SOUND else study(
+        "museum", one_run, {f"{SOUND} {kind}": (kind, ""), "another": (kind, "")}, seeds=[1]
+    )  # fmt: skip
+    return Exhibit(label, kind, found["another" if name == SOUND else name][0], found[f"{SOUND} {kind}"][0])
+
+
+class Exhibit:
+    """A run on the wall."""
+
+    def __init__(self, label: str, kind: str, run: Mapping[str, Any], sound: Mapping[str, Any]) -> None:
+        self.label, self.kind, self.run, self.sound = label, kind, run, sound
+
+    @property
+    def samples(self) -> str:
+        """What the run answered last."""
+        return str(self.run["samples"])
+
+    def draw(self) -> Any:
+        """Its curves, a panel each, as a figure of matplotlib."""
+        import matplotlib.pyplot as plt
+
+        from insideout.lab.figures import BLUE, GREY, ORANGE
+
+        panels = PANELS[self.kind]
+        rows = -(-len(panels) // 3)
+        figure, axes = plt.subplots(rows, 3, figsize=(7.4, 2.3 * rows), squeeze=False)
+        for axis, (title, keys) in zip(axes.flat, panels, strict=False):
+            for key, colour in zip(keys, (BLUE, ORANGE), strict=False):
+                for run, shade in ((self.sound, GREY), (self.run, colour)):
+                    points = run["curves"].get(key, [])
+                    name = WORDS.get(key, "") if len(keys) > 1 and shade is colour else None
+                    mark = "." if len(points) < 12 else None
+                    style = ":" if shade is GREY and colour is ORANGE else "-"
+                    axis.plot(*zip(*points, strict=True) if points else ([], []), color=shade, marker=mark,
+                              linestyle=style, label=name, linewidth=1.2)  # fmt: skip
+            axis.set_title(title, fontsize=9)
+            axis.tick_params(labelsize=7)
+            if len(keys) > 1:
+                axis.legend(fontsize=6)
+        for axis in list(axes.flat)[len(panels) :]:
+            axis.set_visible(False)
+        for axis in axes[-1]:
+            axis.set_xlabel("update", fontsize=8)
+        figure.suptitle(f"Exhibit {self.label}: a run of {self.kind}", fontsize=10)
+        figure.tight_layout()
+        return figure
+
+    def __str__(self) -> str:
+        share = self.run["learned_share"]
+        learned = "" if share is None else f"Of the tokens {share:.0%} are learned.\n"
+        return f"Exhibit {self.label}, a run of {self.kind}. {learned}What it answered last:\n{self.samples}"
+
+
+class Graded(str):
+    """What was said of a name; `right` says whether it is the fault's."""
+
+    right: bool
+
+    def __new__(cls, words: str, right: bool) -> "Graded":
+        self = super().__new__(cls, words)
+        self.right = right
+        return self
+
+
+def name_the_fault(label: str, name: str) -> Graded:
+    """Is this the fault of that exhibit? If so what gives it away, else what it would look like.
+
+    Raises BadInput for an exhibit or a fault that there is not.
+    """
+    there = hanging(label)
+    if name == there:
+        if there == SOUND:
+            return Graded("Right: nothing is wrong with it. Its curves are as noisy as those of any sound run.", True)
+        fault = find(there)
+        return Graded(f"Right: {fault.words}. {fault.symptom} It replaced {fault.target}. Met in: {fault.source}.", True)
+    if name == SOUND:
+        return Graded("No, something is wrong with it: hold each panel against the grey one.", False)
+    guessed = find(name)
+    kind = KIND_OF_SOUND if there == SOUND else find(there).kind
+    if guessed.kind != kind:
+        return Graded(f"No: {name} is a fault of {guessed.kind}, and this is a run of {kind}.", False)
+    return Graded(f"No. Were it that {guessed.words}, you would see this: {guessed.symptom} Look again.", False)
+
+
+def possible(label: str) -> list[Fault]:
+    """The faults that a run of this exhibit's kind may have: what there is to choose among."""
+    there = hanging(label)
+    kind = KIND_OF_SOUND if there == SOUND else find(there).kind
+    return [fault for fault in FAULTS.values() if fault.kind == kind]
