@@ -22,13 +22,13 @@ def text_run(stage="pretrain", steps=N, **changes):
     """A sound run of a model of text: facts and records; `changes` are functions of step and value, by name."""
     source = noise(0)
     about = {"stage": stage, "vocab_size": 1000, "learned_share": 0.3,
-             "config": {"prompt_weight": 0.0, "train": {"clip": 1.0, "batch_size": 32}}}  # fmt: skip
+             "config": {"prompt_weight": 0.0, "train": {"clip": 1.0, "batch_size": 32, "lr": 1e-3}}}  # fmt: skip
     records = []
     for step in range(1, steps + 1):
         loss = 2 + 4.9 * math.exp(-step / 30) + 0.02 * source.gauss(0, 1)
         each = {"step": step, "loss": loss, "gradient_norm": 0.8 + 0.2 * source.random(), "lr": 1e-3}
         if step % 20 == 0:
-            each |= {"validation_loss": loss + 0.05, "stop_rate": 0.99}
+            each |= {"validation_loss": loss + 0.05, "stop_rate": 0.99, "correct": 0.8}
         records.append({name: changes[name](step, value) if name in changes else value for name, value in each.items()})
     return about, records
 
@@ -58,6 +58,8 @@ def pair_run(stage="dpo", **changes):
     for step in range(1, N + 1):
         each = {"step": step, "loss": math.log(2) * (0.5 + 0.5 * math.exp(-(step - 1) / 50)), "gradient_norm": 0.5,
                 "accuracy": 0.5 + 0.3 * step / N}  # fmt: skip
+        if step % 20 == 0:
+            each["correct"] = 0.5
         records.append({name: changes[name](step, value) if name in changes else value for name, value in each.items()})
     return about, records
 
@@ -96,6 +98,12 @@ FAULTS = [
     ("no gradient arrives", text_run(gradient_norm=lambda step, value: 0.0)),
     ("training diverged", text_run(loss=lambda step, value: value + max(0, step - 120) / 10)),
     ("nothing was learned", text_run("sft", loss=lambda step, value: 6.9 + 0.001 * (step % 3))),
+    ("the learning rate is too large", text_run(lr=lambda step, value: 10 * value)),
+    ("the adapter does harm before it learns", text_run("lora", loss=lambda step, value: value + 0.5 * (step == 1))),
+    (
+        "what is learned is not what is asked",
+        text_run("sft", validation_loss=lambda step, value: 0.01, correct=lambda step, value: 0.2),
+    ),
     ("worse than guessing at the first step", text_run(loss=lambda step, value: 3 * value if step == 1 else value)),
     ("knows too much at the first step", text_run(loss=lambda step, value: value / 2)),
     ("sees what it is to foretell", text_run(validation_loss=lambda step, value: 0.01)),
@@ -105,6 +113,8 @@ FAULTS = [
     ("answers do not end", policy_run(stopped=lambda step, value: 0.1)),
     ("the reference is another model", pair_run(loss=lambda step, value: value + 0.1)),
     ("pairs come out the wrong way round", pair_run("reward", accuracy=lambda step, value: 1 - value)),
+    ("it prefers what is wrong", pair_run(correct=lambda step, value: value * (1 - step / N))),
+    ("the reference moves along", pair_run(loss=lambda step, value: math.log(2))),
     ("answers were drawn by another policy", policy_run(ratio_max=lambda step, value: value + 0.05)),
     ("the reference moves along", policy_run(kl_k3=lambda step, value: 0.0)),
     ("a negative KL", policy_run(kl=lambda step, value: -value)),
@@ -137,7 +147,7 @@ def test_faults_that_show_in_two_curves():
 
 def test_every_signature_has_been_tried():
     tried = {name for name, _ in FAULTS} | {"the policy collapsed", "the prompts are learned too"}
-    assert len(tried) == len(SIGNATURES) + 1  # the first step may be too bad, or too good
+    assert len(tried) == len(SIGNATURES) + 2  # the first step may be too bad, or too good, or an adapter's
 
 
 def test_a_run_without_records_says_so():

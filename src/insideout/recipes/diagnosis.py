@@ -21,6 +21,10 @@ __all__ = ["SIGNATURES", "Trouble", "diagnose"]
 Records = Sequence[Mapping[str, Any]]
 ENOUGH = 40
 """Steps from which on a curve has a shape."""
+LARGEST_RATE = 0.1
+"""Adam moves each weight by about its rate."""
+ANSWER = 20
+"""Tokens of a short answer: of a longer one, a signature that counts on so many says nothing."""
 FROM_SCRATCH = ("pretrain", "base", "reasoner")
 """Stages whose model begins with random weights and reads text."""
 
@@ -109,9 +113,10 @@ def diverged(run: Curves) -> Trouble | None:
         return None
     width = max(5, len(losses) // 20)
     smooth = [median(losses[i : i + width]) for i in range(0, len(losses) - width + 1, width)]
-    if smooth[-1] > 1.5 * max(min(smooth), 0.05):
+    least = min(smooth)
+    if smooth[-1] > 1.5 * max(least, 0.05) and smooth[-1] - least > 0.15 * (smooth[0] - least):
         return Trouble(
-            "training diverged", f"the loss was {min(smooth):.3g} and ends at {smooth[-1]:.3g}",
+            "training diverged", f"the loss was {least:.3g} and ends at {smooth[-1]:.3g}",
             "the learning rate (lower), the warm-up (longer), the clip of the gradient",
         )  # fmt: skip
     return None
@@ -132,12 +137,33 @@ def learned_nothing(run: Curves) -> Trouble | None:
     return None
 
 
+def rate_too_large(run: Curves) -> Trouble | None:
+    """Each step is made at another rate than was set, or at one that no adaptive optimizer bears."""
+    rates, wanted = run["lr"], run.setting("train", "lr")
+    if not rates or not isinstance(wanted, int | float) or isinstance(wanted, bool):
+        return None
+    if max(rates) > 1.01 * wanted or max(rates) > LARGEST_RATE:
+        return Trouble(
+            "the learning rate is too large", f"it reaches {max(rates):.3g}, and {wanted:.3g} was set",
+            "the setting lr, and whatever multiplies it: schedule, scaling by batch or by devices",
+        )  # fmt: skip
+    return None
+
+
 def strange_beginning(run: Curves) -> Trouble | None:
-    """A model with random weights knows nothing, and its loss is that of a uniform guess."""
+    """Random weights know nothing: their loss is that of a uniform guess. And an adapter changes nothing at first."""
     losses, size = run["loss"], run.about.get("vocab_size")
-    if run.stage not in FROM_SCRATCH or not losses or not isinstance(size, int) or run.steps("loss")[0] != 1:
+    if not losses or not isinstance(size, int) or size < 2 or run.steps("loss")[0] != 1:
         return None
     guess = math.log(size)
+    if run.stage == "lora" and losses[0] > guess:
+        return Trouble(
+            "the adapter does harm before it learns",
+            f"the loss is {losses[0]:.2f} at the first step, and a uniform guess has ln {size:,} = {guess:.2f}",
+            "whether B begins at 0, whether base and adapter belong together, and the template",
+        )  # fmt: skip
+    if run.stage not in FROM_SCRATCH:
+        return None
     if losses[0] > guess + 1.0:
         return Trouble(
             "worse than guessing at the first step", f"the loss is {losses[0]:.2f}, and ln {size:,} = {guess:.2f}",
@@ -158,6 +184,24 @@ def sees_its_answer(run: Curves) -> Trouble | None:
         return Trouble(
             "sees what it is to foretell", f"the held-out loss is {held_out[-1]:.3f} nats a token",
             "the causal mask, the shift between inputs and targets, held-out text that is in the training text",
+        )  # fmt: skip
+    return None
+
+
+def not_what_is_asked(run: Curves) -> Trouble | None:
+    """What is learned is known by heart, and answers are wrong all the same.
+
+    Who loses so few nats a token says ANSWER tokens right with a probability of e^(−ANSWER · loss), and here not.
+    """
+    held_out, right = run["validation_loss"], run["correct"]
+    if run.stage not in TUNED or not held_out or not right:
+        return None
+    foreseen = math.exp(-ANSWER * held_out[-1])
+    if foreseen > 0.3 and right[-1] < 0.6 * foreseen:
+        return Trouble(
+            "what is learned is not what is asked",
+            f"the held-out loss is {held_out[-1]:.3f} nats a token, and {right[-1]:.0%} of the answers are right",
+            "the causal mask, the shift between inputs and targets, the prompt in use beside that of the training",
         )  # fmt: skip
     return None
 
@@ -245,6 +289,21 @@ def sides_swapped(run: Curves) -> Trouble | None:
     return None
 
 
+def prefers_what_is_wrong(run: Curves) -> Trouble | None:
+    """Pairs come out in their order, and right answers become fewer."""
+    shares, right = run["accuracy"], run["correct"]
+    if run.stage not in PAIRS or len(shares) < ENOUGH or len(right) < 3:
+        return None
+    if fmean(ends(shares)[1]) > 0.7 and right[0] >= 0.1 and right[-1] < 0.5 * right[0]:
+        return Trouble(
+            "it prefers what is wrong",
+            f"{fmean(ends(shares)[1]):.0%} of the pairs are in the right order, and right answers fell from "
+            f"{right[0]:.0%} to {right[-1]:.0%}",
+            "whether the chosen answers are the good ones; then a larger beta and a lower learning rate",
+        )  # fmt: skip
+    return None
+
+
 def drawn_by_another(run: Curves) -> Trouble | None:
     """At the first update the policy is the one that drew: each ratio is 1."""
     ratios = run["ratio_max"]
@@ -258,8 +317,15 @@ def drawn_by_another(run: Curves) -> Trouble | None:
 
 
 def own_reference(run: Curves) -> Trouble | None:
-    """The policy changes, and its distance from the reference stays 0."""
-    kl, norms = run["kl_k3"], run["gradient_norm"]
+    """The policy changes, and its distance from the reference stays 0; or the pairs' loss, which measures it."""
+    kl, norms, losses = run["kl_k3"], run["gradient_norm"], run["loss"]
+    if run.stage == "dpo" and run.setting("loss") == "dpo" and len(losses) >= ENOUGH and max(norms, default=0) > 0:
+        if max(abs(loss - math.log(2)) for loss in losses) < 1e-4:
+            return Trouble(
+                "the reference moves along", f"the loss is ln 2 = 0.693 at all {len(losses):,} steps",
+                "whether the reference is a frozen copy, and not the policy itself",
+            )  # fmt: skip
+        return None
     if run.stage in POLICIES and len(kl) >= ENOUGH and max(norms, default=0) > 0 and max(map(abs, kl)) < 1e-9:
         return Trouble(
             "the reference moves along", f"the KL is 0 at all {len(kl):,} updates",
@@ -386,10 +452,12 @@ def stale_average(run: Curves) -> Trouble | None:
 
 
 POLICIES = ("ppo", "rloo", "grpo")
+TUNED = ("sft", "lora")
 PAIRS = ("reward", "dpo")
 SIGNATURES: tuple[Callable[[Curves], Trouble | None], ...] = (
-    not_finite, no_gradient, diverged, learned_nothing, strange_beginning, sees_its_answer, overfitted, always_clipped,
-    never_stops, learns_the_prompt, not_its_reference, sides_swapped, drawn_by_another, own_reference, negative_kl,
+    not_finite, no_gradient, diverged, learned_nothing, rate_too_large, strange_beginning, sees_its_answer,
+    not_what_is_asked, overfitted, always_clipped, never_stops, learns_the_prompt, not_its_reference, sides_swapped,
+    prefers_what_is_wrong, drawn_by_another, own_reference, negative_kl,
     all_alike, mostly_clipped, collapsed, wrong_sign, over_optimised, blind_critic, no_null_class, stale_average,
 )  # fmt: skip
 

@@ -1,6 +1,9 @@
 """The museum of broken trainers: classic faults as switches, small runs that show them, and who names them."""
 
-from insideout.lab.museum.exhibits import Exhibit, exhibits, museum, name_the_fault, possible, runs
+from insideout.lab.museum.exhibits import Exhibit, draw, exhibits, museum, name_the_fault, possible, room, runs
 from insideout.lab.museum.faults import FAULTS, Fault, fault
 
-__all__ = ["FAULTS", "Exhibit", "Fault", "exhibits", "fault", "museum", "name_the_fault", "possible", "runs"]
+__all__ = [
+    "FAULTS", "Exhibit", "Fault", "draw", "exhibits", "fault", "museum", "name_the_fault", "possible", "room",
+    "runs",
+]  # fmt: skip

@@ -10,28 +10,29 @@ made when they are first asked for, and kept as a study is.
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
 from insideout.errors import BadInput
 from insideout.lab.museum.faults import FAULTS, Fault, find
-from insideout.lab.museum.runs import make
+from insideout.lab.museum.runs import KINDS, make
 from insideout.lab.studies import Results, study
 
 SOUND = "sound"
 """The name of no fault."""
-NOT_SHOWN = ("reference_left_out", "score_at_the_pad", "dropout_in_the_policy")
+NOT_SHOWN = ("reference_left_out", "rounded_logprobs")
 """Faults that are on no wall: other exhibits teach the same."""
 KIND_OF_SOUND = "rloo"
 
 Panel = tuple[str, tuple[str, ...]]
 TUNED: tuple[Panel, ...] = (
-    ("loss", ("loss", "validation_loss")), ("held-out words", ("correct", "stop_rate")), ("gradient", ("gradient_norm",)),
+    ("loss", ("loss", "validation_loss")), ("held-out words", ("correct", "stop_rate")),
+    ("gradient", ("gradient_norm",)),
 )  # fmt: skip
 REWARDED: tuple[Panel, ...] = (
-    ("reward", ("reward", "gold")), ("KL, nats an answer", ("kl",)), ("entropy", ("entropy",)),
+    ("reward", ("reward", "gold")), ("KL (nats)", ("kl",)), ("entropy", ("entropy",)),
     ("beyond the clip", ("clip_fraction",)), ("largest ratio", ("ratio_max",)), ("length", ("length",)),
 )  # fmt: skip
 PANELS: Mapping[str, tuple[Panel, ...]] = {
@@ -40,9 +41,8 @@ PANELS: Mapping[str, tuple[Panel, ...]] = {
     "reward": (("loss", ("loss", "validation_loss")), ("pairs in order", ("accuracy", "held_out_accuracy")),
                ("margin", ("margin",))),
     "dpo": (("loss", ("loss",)), ("pairs in order", ("accuracy",)), ("margin", ("margin",)),
-            ("held-out words", ("correct", "gold")), ("log-probabilities", ("chosen_logprob", "rejected_logprob")),
-            ("gradient", ("gradient_norm",))),
-    "ppo": (*REWARDED[:4], ("critic's loss", ("value_loss",)), ("explained variance", ("explained_variance",))),
+            ("held-out words", ("correct", "gold")), ("log π", ("chosen_logprob", "rejected_logprob"))),
+    "ppo": (*REWARDED[:4], ("critic's loss", ("value_loss",)), ("foreseen", ("explained_variance",))),
     "rloo": REWARDED,
 }  # fmt: skip
 """What is shown of a run."""
@@ -73,19 +73,24 @@ def one_run(variant: tuple[str, str], seed: int) -> dict[str, Any]:
 
 
 def runs(names: list[str] | None = None) -> Results:
-    """The runs of these faults, by default of all that are shown, each beside a sound one of its kind (sound ppo …)."""
+    """The runs of these faults, by default of all that are shown, and then a sound one of each kind ("sound ppo")."""
     chosen = [find(name) for name in (names if names is not None else exhibits().values()) if name != SOUND]
-    kinds = dict.fromkeys([each.kind for each in chosen] + ([KIND_OF_SOUND] if names is None else []))
-    variants = {f"{SOUND} {kind}": (kind, "") for kind in kinds} | {each.name: (each.kind, each.name) for each in chosen}
-    return study("museum", one_run, variants, seeds=1)
+    kinds = KINDS if names is None else ()
+    variants = {each.name: (each.kind, each.name) for each in chosen}
+    return study("museum", one_run, variants | {f"{SOUND} {kind}": (kind, "") for kind in kinds}, seeds=1)
 
 
 def exhibits() -> dict[str, str]:
-    """Which fault hangs under which letter; one is sound. In an order that tells nothing."""
-    find(next(iter(FAULTS), "pad_is_stop"))  # all are registered from here on
+    """Which fault hangs under which letter, room after room; one is sound. Within a room the order tells nothing."""
+    find("pad_is_stop")  # all are registered from here on
     names = [*(name for name in FAULTS if name not in NOT_SHOWN), SOUND]
-    names.sort(key=lambda name: hashlib.sha256(f"museum {name}".encode()).hexdigest())
+    names.sort(key=lambda name: (KINDS.index(kind_of(name)), hashlib.sha256(f"museum {name}".encode()).hexdigest()))
     return dict(zip(ascii_uppercase, names, strict=False))
+
+
+def kind_of(name: str) -> str:
+    """Of which kind the run is that a fault breaks."""
+    return KIND_OF_SOUND if name == SOUND else find(name).kind
 
 
 def hanging(label: str) -> str:
@@ -97,13 +102,30 @@ def hanging(label: str) -> str:
 
 
 def museum(label: str) -> "Exhibit":
-    """A broken run, to look at: its curves, a sound run's in grey, and what it answers. Raises BadInput as `hanging`."""
+    """A run to look at: its curves, a sound run's in grey, and what it answers. Raises BadInput as `hanging`."""
     name = hanging(label)
-    kind = KIND_OF_SOUND if name == SOUND else find(name).kind
-    found = runs([] if name == SOUND else [name]) if name != SOUND else study(
-        "museum", one_run, {f"{SOUND} {kind}": (kind, ""), "another": (kind, "")}, seeds=[1]
-    )  # fmt: skip
-    return Exhibit(label, kind, found["another" if name == SOUND else name][0], found[f"{SOUND} {kind}"][0])
+    kind = kind_of(name)
+    sound = study("museum", one_run, {f"{SOUND} {kind}": (kind, "")}, seeds=2 if name == SOUND else 1)
+    shown = sound[f"{SOUND} {kind}"][-1] if name == SOUND else runs([name])[name][0]
+    return Exhibit(label, kind, shown, sound[f"{SOUND} {kind}"][0])
+
+
+def room(*kinds: str) -> list["Exhibit"]:
+    """All exhibits of these kinds."""
+    return [museum(label) for label, name in exhibits().items() if kind_of(name) in kinds]
+
+
+def draw(exhibits: Sequence["Exhibit"]) -> Any:
+    """Their curves, an exhibit a row, as a figure of matplotlib."""
+    import matplotlib.pyplot as plt
+
+    columns = max(len(PANELS[each.kind]) for each in exhibits)
+    figure, axes = plt.subplots(len(exhibits), columns, figsize=(2.5 * columns, 1.7 * len(exhibits)), squeeze=False)
+    for each, row in zip(exhibits, axes, strict=True):
+        each.draw_in(row)
+        row[0].set_ylabel(each.label, rotation=0, labelpad=14, fontsize=13, fontweight="bold")
+    figure.tight_layout()
+    return figure
 
 
 class Exhibit:
@@ -119,33 +141,27 @@ class Exhibit:
 
     def draw(self) -> Any:
         """Its curves, a panel each, as a figure of matplotlib."""
-        import matplotlib.pyplot as plt
+        return draw([self])
 
+    def draw_in(self, axes: Any) -> None:
+        """Its curves, into a row of panels; a sound run's in grey."""
         from insideout.lab.figures import BLUE, GREY, ORANGE
 
         panels = PANELS[self.kind]
-        rows = -(-len(panels) // 3)
-        figure, axes = plt.subplots(rows, 3, figsize=(7.4, 2.3 * rows), squeeze=False)
-        for axis, (title, keys) in zip(axes.flat, panels, strict=False):
-            for key, colour in zip(keys, (BLUE, ORANGE), strict=False):
+        for axis, (title, keys) in zip(axes, panels, strict=False):
+            for key, colour, style in zip(keys, (BLUE, ORANGE), ("-", "--"), strict=False):
                 for run, shade in ((self.sound, GREY), (self.run, colour)):
                     points = run["curves"].get(key, [])
-                    name = WORDS.get(key, "") if len(keys) > 1 and shade is colour else None
-                    mark = "." if len(points) < 12 else None
-                    style = ":" if shade is GREY and colour is ORANGE else "-"
-                    axis.plot(*zip(*points, strict=True) if points else ([], []), color=shade, marker=mark,
-                              linestyle=style, label=name, linewidth=1.2)  # fmt: skip
+                    label = WORDS.get(key, key) if len(keys) > 1 and shade is colour else None
+                    steps, values = [x for x, _ in points], [y for _, y in points]
+                    axis.plot(steps, values, style, color=shade, label=label, linewidth=1.2,
+                              marker="." if len(points) < 12 else None)  # fmt: skip
             axis.set_title(title, fontsize=9)
             axis.tick_params(labelsize=7)
             if len(keys) > 1:
                 axis.legend(fontsize=6)
-        for axis in list(axes.flat)[len(panels) :]:
+        for axis in axes[len(panels) :]:
             axis.set_visible(False)
-        for axis in axes[-1]:
-            axis.set_xlabel("update", fontsize=8)
-        figure.suptitle(f"Exhibit {self.label}: a run of {self.kind}", fontsize=10)
-        figure.tight_layout()
-        return figure
 
     def __str__(self) -> str:
         share = self.run["learned_share"]
@@ -174,11 +190,12 @@ def name_the_fault(label: str, name: str) -> Graded:
         if there == SOUND:
             return Graded("Right: nothing is wrong with it. Its curves are as noisy as those of any sound run.", True)
         fault = find(there)
-        return Graded(f"Right: {fault.words}. {fault.symptom} It replaced {fault.target}. Met in: {fault.source}.", True)
+        words = f"Right: {fault.words}. {fault.symptom} The switch replaced {fault.target}. Met in: {fault.source}."
+        return Graded(words, True)
     if name == SOUND:
         return Graded("No, something is wrong with it: hold each panel against the grey one.", False)
     guessed = find(name)
-    kind = KIND_OF_SOUND if there == SOUND else find(there).kind
+    kind = kind_of(there)
     if guessed.kind != kind:
         return Graded(f"No: {name} is a fault of {guessed.kind}, and this is a run of {kind}.", False)
     return Graded(f"No. Were it that {guessed.words}, you would see this: {guessed.symptom} Look again.", False)
@@ -186,6 +203,5 @@ def name_the_fault(label: str, name: str) -> Graded:
 
 def possible(label: str) -> list[Fault]:
     """The faults that a run of this exhibit's kind may have: what there is to choose among."""
-    there = hanging(label)
-    kind = KIND_OF_SOUND if there == SOUND else find(there).kind
+    kind = kind_of(hanging(label))
     return [fault for fault in FAULTS.values() if fault.kind == kind]

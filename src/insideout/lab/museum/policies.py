@@ -56,8 +56,8 @@ def advantage_sign(real: Any) -> Any:
     source="divergences with their sides swapped: trl PR #3043, twinkle PR #112",
 )  # fmt: skip
 def kl_sign(real: Any) -> Any:
-    def advantages_of(config: Any, critic: Any, scores: Any, distance: Any, values: Any, mask: Any, price: float) -> Any:
-        return real(config, critic, scores, -distance, values, mask, price)
+    def advantages_of(config: Any, critic: Any, scores: Any, distance: Any, *rest: Any) -> Any:
+        return real(config, critic, scores, -distance, *rest)
 
     return advantages_of
 

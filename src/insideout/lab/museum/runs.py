@@ -1,6 +1,6 @@
 """Small runs in the world of letters, by the library's own trainers, each with or without a fault.
 
-    folder = make("sft", folder, fault_name="mask_off_by_one")      config.json, metrics.jsonl, samples.jsonl, result.json
+    make("sft", folder, fault_name="mask_off_by_one")      config.json, metrics.jsonl, samples.jsonl, result.json
 
 sft and lora learn from conversations, reward and dpo from pairs, ppo and rloo from the judge's word. What a run goes on
 from was made without a fault. The folder is that of any run: `insideout doctor --run` reads it. A run takes seconds.
@@ -79,7 +79,9 @@ def settings(kind: str, seed: int, at: Scale) -> Any:
     raise BadInput(f"There is no kind of run {kind!r}: choose one of {', '.join(KINDS)}.")
 
 
-def make(kind: str, folder: Path, *, fault_name: str = "", seed: int = 0, at: Scale | None = None, **changes: Any) -> Path:
+def make(
+    kind: str, folder: Path, *, fault_name: str = "", seed: int = 0, at: Scale | None = None, **changes: Any
+) -> Path:
     """Train into a folder, and give it. `changes` are of the settings. Raises BadInput where a run stops itself."""
     import torch
 
@@ -155,16 +157,17 @@ def sft(config: Any, begun: "Start | None", job: Job, at: Scale) -> Any:
 
 def asked(model: Any, questions: Any) -> tuple[dict[str, float], str]:
     """What held-out words find, the likeliest answer to each, and some of them as a reader sees them."""
-    answers = [each for [each] in writer_of(model, 0.0).write([q.prompt for q in questions], 1, 0, Letters.max_new_tokens)]
+    answers = answers_of(model, questions, 0.0)
     right = [bool(Letters().judge(q, each.text)["correct"]) for q, each in zip(questions, answers, strict=True)]
     shown = [f"{asked} → {each.text}" + ("" if each.finished else " …")
              for asked, each in zip(texts(questions), answers, strict=True)]  # fmt: skip
     return {"correct": fmean(right), "stop_rate": fmean(bool(each.finished) for each in answers)}, "\n".join(shown[:6])
 
 
-def writer_of(model: Any, temperature: float) -> Any:
-    """A model, asked in the world's format."""
-    return chat_format().writer(model, temperature)
+def answers_of(model: Any, questions: Any, temperature: float) -> Any:
+    """One answer to each question, asked in the world's format."""
+    writer = chat_format().writer(model, temperature)
+    return [each for [each] in writer.write([q.prompt for q in questions], 1, 0, Letters.max_new_tokens)]
 
 
 def reward(config: Any, begun: "Start", job: Job, at: Scale) -> None:
@@ -199,8 +202,8 @@ def reward(config: Any, begun: "Start", job: Job, at: Scale) -> None:
         for i, pair in enumerate(held_out_pairs[:3]):
             for side, answer in enumerate((pair.chosen, pair.rejected)):
                 alone = float(model.score(padded([held_out[2 * i + side]], chat.pad_id)))
-                lines.append(f"{pair.prompt[-1].content} → {answer}   {float(together[2 * i + side]):+.2f} among others, "
-                             f"{alone:+.2f} alone")  # fmt: skip
+                among = float(together[2 * i + side])
+                lines.append(f"{pair.prompt[-1].content} → {answer}   {among:+.2f} among others, {alone:+.2f} alone")
         return {name: float(value) for name, value in found.items()}, "\n".join(lines)
 
     aim = Objective(objective.loss, (*HELD_OUT, *objective.metrics), counted="pairs")
@@ -242,7 +245,7 @@ def dpo(config: Any, begun: "Start", job: Job, at: Scale) -> None:
 
 def worth(model: Any, questions: Any) -> float:
     """The mean of what drawn answers are worth."""
-    drawn = [each for [each] in writer_of(model, 1.0).write([q.prompt for q in questions], 1, 0, Letters.max_new_tokens)]
+    drawn = answers_of(model, questions, 1.0)
     return fmean(gold(q, each.text) for q, each in zip(questions, drawn, strict=True))
 
 

@@ -119,5 +119,3 @@ def lora_b_not_zero(real: Any) -> Any:
                 weight.copy_(torch.randn(weight.shape, generator=generator) / math.sqrt(width))
 
     return __init__
-
-
