@@ -5,7 +5,7 @@
 A signature is a function of a run's facts and its records. It speaks only where its numbers are there and many enough,
 and only of what a sound run does not do: a doctor that accuses the healthy is soon not asked any more. So silence is no
 proof of health. The numbers at which a signature speaks are judgements, wide enough for the runs of this book.
-Used by `insideout doctor --run`, and in book/3-fine-tuning-a-transformer/20_broken_trainers.md.
+Used by `insideout doctor --run`. Taught in book/3-fine-tuning-a-transformer/20_broken_trainers.md.
 """
 
 import math

@@ -1,6 +1,6 @@
 """The museum of broken trainers: classic faults as switches, small runs that show them, and who names them.
 
-Used in book/3-fine-tuning-a-transformer/20_broken_trainers.md.
+Taught in book/3-fine-tuning-a-transformer/20_broken_trainers.md.
 """
 
 from insideout.lab.museum.exhibits import Exhibit, draw, exhibits, museum, name_the_fault, possible, room, runs
