@@ -3,10 +3,10 @@
 Taught in book/3-fine-tuning-a-transformer/20_broken_trainers.md.
 """
 
-from insideout.lab.museum.exhibits import Exhibit, draw, exhibits, museum, name_the_fault, possible, room, runs
+from insideout.lab.museum.exhibits import Exhibit, curve, draw, exhibits, museum, name_the_fault, possible, room, runs
 from insideout.lab.museum.faults import FAULTS, Fault, fault
 
 __all__ = [
-    "FAULTS", "Exhibit", "Fault", "draw", "exhibits", "fault", "museum", "name_the_fault", "possible", "room",
+    "FAULTS", "Exhibit", "Fault", "curve", "draw", "exhibits", "fault", "museum", "name_the_fault", "possible", "room",
     "runs",
 ]  # fmt: skip

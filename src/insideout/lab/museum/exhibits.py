@@ -54,22 +54,19 @@ WORDS = {
 
 
 def one_run(variant: tuple[str, str], seed: int) -> dict[str, Any]:
-    """A run of (kind, fault or ""): its curves, its last samples, what was learned of it, and the doctor's word."""
-    from insideout.recipes.diagnosis import diagnose
-
+    """A run of (kind, fault or ""), as its files tell it: config.json, metrics.jsonl, the last samples."""
     kind, name = variant
     with tempfile.TemporaryDirectory() as folder:
         made = make(kind, Path(folder), fault_name=name, seed=seed)
         about = json.loads((made / "config.json").read_text(encoding="utf-8"))
         records = [json.loads(line) for line in (made / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         samples = (made / "samples.jsonl").read_text(encoding="utf-8").splitlines()
-    shown = {key for _, keys in PANELS[kind] for key in keys}
-    return {
-        "curves": {key: [[each["step"], each[key]] for each in records if each.get(key) is not None] for key in shown},
-        "samples": json.loads(samples[-1])["text"] if samples else "",
-        "learned_share": about.get("learned_share"),
-        "troubles": [trouble.name for trouble in diagnose(about, records)],
-    }  # fmt: skip
+    return {"about": about, "records": records, "samples": json.loads(samples[-1])["text"] if samples else ""}
+
+
+def curve(run: Mapping[str, Any], name: str) -> list[tuple[int, float]]:
+    """(update, value) of one of a run's numbers."""
+    return [(each["step"], each[name]) for each in run["records"] if each.get(name) is not None]
 
 
 def runs(names: list[str] | None = None) -> Results:
@@ -139,6 +136,12 @@ class Exhibit:
         """What the run answered last."""
         return str(self.run["samples"])
 
+    @property
+    def learned_share(self) -> float | None:
+        """Which share of the tokens was learned, where the run tells it."""
+        found: float | None = self.run["about"].get("learned_share")
+        return found
+
     def draw(self) -> Any:
         """Its curves, a panel each, as a figure of matplotlib."""
         return draw([self])
@@ -151,7 +154,7 @@ class Exhibit:
         for axis, (title, keys) in zip(axes, panels, strict=False):
             for key, colour, style in zip(keys, (BLUE, ORANGE), ("-", "--"), strict=False):
                 for run, shade in ((self.sound, GREY), (self.run, colour)):
-                    points = run["curves"].get(key, [])
+                    points = curve(run, key)
                     label = WORDS.get(key, key) if len(keys) > 1 and shade is colour else None
                     steps, values = [x for x, _ in points], [y for _, y in points]
                     axis.plot(steps, values, style, color=shade, label=label, linewidth=1.2,
@@ -164,7 +167,7 @@ class Exhibit:
             axis.set_visible(False)
 
     def __str__(self) -> str:
-        share = self.run["learned_share"]
+        share = self.learned_share
         learned = "" if share is None else f"Of the tokens {share:.0%} are learned.\n"
         return f"Exhibit {self.label}, a run of {self.kind}. {learned}What it answered last:\n{self.samples}"
 
