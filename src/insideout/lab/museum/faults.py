@@ -98,7 +98,7 @@ def fault(name: str = "") -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(replaced(chosen.target, chosen.twin))
         if chosen.guard:
-            stack.enter_context(replaced(chosen.guard, lambda real: nothing))
+            stack.enter_context(replaced(chosen.guard, silenced))
         stack.enter_context(replaced("insideout.recipes.key:key_of", own_keys))
         stack.enter_context(replaced("insideout.lab.studies:study", refusing))
         _on.append(name)
@@ -106,9 +106,13 @@ def fault(name: str = "") -> Iterator[None]:
         yield
 
 
-def nothing(*arguments: Any, **named: Any) -> Any:
-    """What a guard is replaced by: it asks nothing. One that makes a check makes a check that asks nothing."""
-    return nothing
+def silenced(real: Any) -> Any:
+    """A guard that asks nothing; where it makes a check, one that asks nothing."""
+
+    def quiet(*arguments: Any, **named: Any) -> Any:
+        return quiet
+
+    return quiet
 
 
 def own_keys(real: Any) -> Any:

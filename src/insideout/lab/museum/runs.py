@@ -56,27 +56,27 @@ def train_config(steps: int, lr: float, batch_size: int, seed: int = 0, **more: 
 
 def settings(kind: str, seed: int, at: Scale) -> Any:
     """A run's settings, of the class that the stage of its name has."""
-    steps = STEPS[at][kind]
-    small = at == "tiny"
+    if kind not in KINDS:
+        raise BadInput(f"There is no kind of run {kind!r}: choose one of {', '.join(KINDS)}.")
+    steps, small = STEPS[at][kind], at == "tiny"
+    size = 6 if small else 24 if kind in ("sft", "lora") else 16
     drawn = PolicyConfig(
         prompts=4 if small else 16, samples=4, epochs=2, max_new_tokens=Letters.max_new_tokens, beta=0.02,
         advantage="gae", truncated="score",
     )  # fmt: skip
     n = drawn.prompts * drawn.samples
     if kind == "sft":
-        return SFTConfig(row_length=ROW_LENGTH, train=train_config(steps, 4e-3, 24, seed))
+        return SFTConfig(row_length=ROW_LENGTH, train=train_config(steps, 4e-3, size, seed))
     if kind == "lora":
-        return LoRATuning(row_length=ROW_LENGTH, rank=4, train=train_config(steps, 1e-2, 24, seed))
+        return LoRATuning(row_length=ROW_LENGTH, rank=4, train=train_config(steps, 1e-2, size, seed))
     if kind == "reward":
-        return RewardConfig(train=train_config(steps, 2e-3, 16, seed))
+        return RewardConfig(train=train_config(steps, 2e-3, size, seed))
     if kind == "dpo":
-        return DPOConfig(train=train_config(steps, 3e-4, 16, seed))
+        return DPOConfig(train=train_config(steps, 3e-4, size, seed))
     if kind == "ppo":
         return PPOConfig(reward="gold", policy=drawn, train=train_config(steps, 1e-3, n, seed))
-    if kind == "rloo":
-        policy = replace(drawn, kl="k2", epochs=2, **METHOD)  # type: ignore[arg-type]
-        return RLOOConfig(reward="gold", policy=policy, train=train_config(steps, 1e-3, n, seed))
-    raise BadInput(f"There is no kind of run {kind!r}: choose one of {', '.join(KINDS)}.")
+    policy = replace(drawn, kl="k2", **METHOD)  # type: ignore[arg-type]
+    return RLOOConfig(reward="gold", policy=policy, train=train_config(steps, 1e-3, n, seed))
 
 
 def make(
@@ -108,7 +108,9 @@ def start(at: Scale) -> "Start":
     from insideout.recipes.start import Start
 
     with tempfile.TemporaryDirectory() as folder:
-        config = replace(settings("sft", 1, at), train=train_config(STEPS[at]["start"], 4e-3, 24, seed=1))
+        config = replace(
+            settings("sft", 1, at), train=train_config(STEPS[at]["start"], 4e-3, 6 if at == "tiny" else 24, seed=1)
+        )
         job = Job(Path(folder), config, lambda event: None, at, stage="sft")
         model = sft(config, None, job, at)
     chat = chat_format()
@@ -181,7 +183,7 @@ def reward(config: Any, begun: "Start", job: Job, at: Scale) -> None:
 
     chat, world = begun.chat, Letters()
     model = RewardModel.of(begun.model(), config.train.seed)
-    pairs = world.pairs("train", 40 * config.train.batch_size, config.train.seed)
+    pairs = world.pairs("train", n_pairs(config.train), config.train.seed)
     held_out_pairs = world.pairs("development", 2 * N_QUESTIONS[at], 0)
     known = pair_documents(chat, pairs, 48)
     held_out = pair_documents(chat, held_out_pairs, 48)
@@ -221,7 +223,7 @@ def dpo(config: Any, begun: "Start", job: Job, at: Scale) -> None:
     model, reference = begun.model(dropout=False), begun.writer.model
     known, held_out = (
         pair_documents(chat, world.pairs(split, n, config.train.seed), 48)
-        for split, n in (("train", 40 * config.train.batch_size), ("development", 2 * N_QUESTIONS[at]))
+        for split, n in (("train", n_pairs(config.train)), ("development", 2 * N_QUESTIONS[at]))
     )  # type: ignore[arg-type]
     before, before_held_out = (reference_logprobs(reference, each, chat.pad_id) for each in (known, held_out))
     objective = preference_objective(config.loss, beta=config.beta)
@@ -280,6 +282,11 @@ def policy(config: Any, begun: "Start", job: Job, at: Scale) -> None:
         shown=HELD_OUT, gold=judged_by(lambda question, text: gold(question, text)),
     )  # fmt: skip
     learn(begun, task, config.policy, config.train, getattr(config, "critic", None), torch.device("cpu"), job)
+
+
+def n_pairs(config: TrainConfig) -> int:
+    """How many pairs are learned from, again and again where the run is longer."""
+    return min(config.steps, 40) * config.batch_size
 
 
 def order_of(n: int, config: TrainConfig) -> Callable[[int], list[int]]:

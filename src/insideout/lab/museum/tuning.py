@@ -58,16 +58,15 @@ def prompt_learned(real: Any) -> Any:
 
 @breaks(
     COLUMNS, "targets are shifted twice", "sft",
-    symptom="The loss stays at a plateau, and an answer leaves out every other letter: the one after the next was "
-    "learned.",
+    symptom="Answers begin with their second letter and leave out every other one: the letter after the next was "
+    "learned, and no loss shows it.",
     source="the mirror image of ms-swift PR #8436; a classic where the model shifts by itself",
 )  # fmt: skip
 def shifted_twice(real: Any) -> Any:
     def columns_of(document: Any) -> Any:
         found = real(document)
-        learned = found["targets"] != IGNORE
         again = torch.cat([found["targets"][1:], found["targets"].new_full((1,), IGNORE)])
-        return found | {"targets": again, "weights": (again != IGNORE).float() * learned.float()}
+        return found | {"targets": again, "weights": (again != IGNORE).float()}
 
     return columns_of
 
