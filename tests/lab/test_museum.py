@@ -181,11 +181,11 @@ def short(kind, name, folder):
 FIRST_STEPS = [
     ("sft", "prompt_learned", "the prompts are learned too"),
     ("sft", "lr_too_large", "the learning rate is too large"),
-    ("dpo", "reference_left_out", "the reference is another model"),
     ("rloo", "rounded_logprobs", "answers were drawn by another policy"),
     ("rloo", "dropout_in_the_policy", "answers were drawn by another policy"),
 ]
 LONGER = [
+    ("dpo", "reference_left_out", "the reference is another model"),
     ("sft", "pad_is_stop", "answers do not end"),
     ("reward", "pair_sign", "pairs come out the wrong way round"),
     ("dpo", "reference_moves", "the reference moves along"),
