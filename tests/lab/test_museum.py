@@ -130,7 +130,7 @@ GUARDED = [name for name in NAMES if FAULTS[name].guard]
 @pytest.mark.parametrize("name", GUARDED)
 def test_with_its_guard_the_real_code_stops(name, tmp_path, monkeypatch):
     monkeypatch.setitem(FAULTS, name, dataclasses.replace(FAULTS[name], guard=""))
-    with pytest.raises(BadInput, match="ratio of new to old|taught the critic nothing"):
+    with pytest.raises(BadInput, match=r"ratio of new to old|taught the critic nothing"):
         make(FAULTS[name].kind, tmp_path / "guarded", fault_name=name, at="tiny")
 
 
@@ -165,17 +165,15 @@ def test_switches_refuse_what_would_mislead():
 # The doctor: runs as short as its signatures allow.
 
 
-def short(kind, name, folder):
+def short(kind, name, steps, folder):
     """A small broken run whose curves are long enough to have a shape."""
     wanted = settings(kind, 0, "laptop")
-    steps, size = (80, 12) if kind == "sft" else (40, wanted.train.batch_size)
-    if kind == "rloo":
-        drawn = dataclasses.replace(wanted.policy, prompts=6)
-        wanted = dataclasses.replace(wanted, policy=drawn)
-        size = 24
-    train = dataclasses.replace(wanted.train, steps=steps, batch_size=size, eval_every=steps // 4)
-    changes = {"train": train} | ({"policy": wanted.policy} if kind == "rloo" else {})
-    return files(make(kind, folder, fault_name=name, at="laptop", **changes))
+    size = 24 if kind == "rloo" else 12
+    train = dataclasses.replace(
+        wanted.train, steps=steps, warmup_steps=min(steps, 10), batch_size=size, eval_every=max(1, steps // 4)
+    )
+    changes = {"policy": dataclasses.replace(wanted.policy, prompts=6)} if kind == "rloo" else {}
+    return files(make(kind, folder, fault_name=name, at="laptop", train=train, **changes))
 
 
 FIRST_STEPS = [
@@ -185,13 +183,13 @@ FIRST_STEPS = [
     ("rloo", "dropout_in_the_policy", "answers were drawn by another policy"),
 ]
 LONGER = [
-    ("dpo", "reference_left_out", "the reference is another model"),
-    ("sft", "pad_is_stop", "answers do not end"),
-    ("reward", "pair_sign", "pairs come out the wrong way round"),
-    ("dpo", "reference_moves", "the reference moves along"),
-    ("dpo", "labels_flipped", "it prefers what is wrong"),
-    ("lora", "lora_b_not_zero", "the adapter does harm before it learns"),
-    ("rloo", "reference_follows", "the reference moves along"),
+    ("dpo", "reference_left_out", 2, "the reference is another model"),
+    ("sft", "pad_is_stop", 80, "answers do not end"),
+    ("reward", "pair_sign", 40, "pairs come out the wrong way round"),
+    ("dpo", "reference_moves", 40, "the reference moves along"),
+    ("dpo", "labels_flipped", 40, "it prefers what is wrong"),
+    ("lora", "lora_b_not_zero", 2, "the adapter does harm before it learns"),
+    ("rloo", "reference_follows", 40, "the reference moves along"),
 ]
 
 
@@ -201,9 +199,9 @@ def test_the_doctor_sees_it_in_eight_steps(kind, name, words, tmp_path):
     assert words in [trouble.name for trouble in diagnose(*made)]
 
 
-@pytest.mark.parametrize(("kind", "name", "words"), LONGER, ids=[name for _, name, _ in LONGER])
-def test_the_doctor_sees_it_in_a_short_run(kind, name, words, tmp_path):
-    assert words in [trouble.name for trouble in diagnose(*short(kind, name, tmp_path / "broken"))]
+@pytest.mark.parametrize(("kind", "name", "steps", "words"), LONGER, ids=[each[1] for each in LONGER])
+def test_the_doctor_sees_it_in_a_short_run(kind, name, steps, words, tmp_path):
+    assert words in [trouble.name for trouble in diagnose(*short(kind, name, steps, tmp_path / "broken"))]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -40,7 +40,7 @@ def draw_rows(rng: random.Random) -> tuple[Tensor, Tensor, int]:
 
 
 def share_of_stops(targets: Tensor, segments: Tensor, stop: int) -> float:
-    numbers = [number for number in segments.unique().tolist() if number >= 0]
+    numbers = [number for number in sorted(set(segments.flatten().tolist())) if number >= 0]
     ended = 0
     for number in numbers:
         learned = targets[(segments == number) & (targets != IGNORE)]
@@ -61,7 +61,7 @@ def of_documents(targets: Tensor, segments: Tensor) -> list[list[int]]:
     """What is learned of each document, the padding left out."""
     return [
         targets[(segments == number) & (targets != IGNORE)].tolist()
-        for number in segments.unique().tolist()
+        for number in sorted(set(segments.flatten().tolist()))
         if number >= 0
     ]
 
@@ -88,15 +88,15 @@ learned_stops.mistake(
 learned_stops.mistake(
     "The last place of each document is looked at, also where nothing is learned there.",
     lambda targets, segments, stop: (
-        sum(int(targets[segments == n][-1]) == stop for n in segments.unique().tolist() if n >= 0)
-        / len([n for n in segments.unique().tolist() if n >= 0])
+        sum(int(targets[segments == n][-1]) == stop for n in sorted(set(segments.flatten().tolist())) if n >= 0)
+        / len([n for n in sorted(set(segments.flatten().tolist())) if n >= 0])
     ),
 )
 learned_stops.mistake(
     "The padding, −1, is counted as a document.",
     lambda targets, segments, stop: (
         sum(bool(each) and each[-1] == stop for each in of_documents(targets, segments))
-        / len(segments.unique().tolist())
+        / len(sorted(set(segments.flatten().tolist())))
     ),
 )
 learned_stops.mistake(

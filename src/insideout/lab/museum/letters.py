@@ -36,7 +36,7 @@ class Letters(Suite):
     def conversations(self, split: Split, seed: int) -> Iterator[list[Message]]:
         """Questions with their right answers, without end."""
         for question in self.stream(split, seed):
-            yield [*question.prompt, Message("assistant", question.truth)]  # type: ignore[misc]
+            yield [*question.prompt, Message("assistant", question.truth)]
 
     def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Right answers beside wrong ones: two letters have changed places, one is lost, or one is there twice."""

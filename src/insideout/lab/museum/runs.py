@@ -221,10 +221,8 @@ def dpo(config: Any, begun: "Start", job: Job, at: Scale) -> None:
 
     chat, world = begun.chat, Letters()
     model, reference = begun.model(dropout=False), begun.writer.model
-    known, held_out = (
-        pair_documents(chat, world.pairs(split, n, config.train.seed), 48)
-        for split, n in (("train", n_pairs(config.train)), ("development", 2 * N_QUESTIONS[at]))
-    )  # type: ignore[arg-type]
+    known = pair_documents(chat, world.pairs("train", n_pairs(config.train), config.train.seed), 48)
+    held_out = pair_documents(chat, world.pairs("development", 2 * N_QUESTIONS[at], config.train.seed), 48)
     before, before_held_out = (reference_logprobs(reference, each, chat.pad_id) for each in (known, held_out))
     objective = preference_objective(config.loss, beta=config.beta)
     chosen = order_of(len(known) // 2, config.train)
