@@ -18,6 +18,7 @@ from insideout import estimates
 from insideout.errors import BadInput
 from insideout.estimates import (
     auc,
+    best_at_k,
     binomial_test,
     bootstrap,
     brier,
@@ -268,6 +269,26 @@ def test_majority_at_all_is_the_vote_and_at_one_the_share():
     for k in (0, 7):
         with pytest.raises(BadInput):
             majority_at_k(answers, k)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=7), st.data())
+def test_best_at_k_counts_all_draws(answers, data):
+    k = data.draw(st.integers(1, len(answers)))
+    worth = []
+    for drawn in itertools.combinations(answers, k):
+        best = max(score for score, _ in drawn)
+        worth.append(fmean(right for score, right in drawn if score == best))
+    scores, right = [score for score, _ in answers], [right for _, right in answers]
+    assert best_at_k(scores, right, k) == pytest.approx(fmean(worth))
+    assert best_at_k(right, right, k) == pytest.approx(pass_at_k(len(right), sum(right), k))
+    assert best_at_k([1.0] * len(right), right, k) == pytest.approx(fmean(right))
+
+
+@pytest.mark.parametrize("bad", [([1.0], [True], 2), ([1.0], [True], 0), ([math.nan], [True], 1), ([1.0], [], 1)])
+def test_best_at_k_refuses_what_cannot_be_told(bad):
+    with pytest.raises(BadInput):
+        best_at_k(*bad)
 
 
 # Divergence

@@ -6,6 +6,7 @@
     binomial_test, mcnemar          is it more than chance?                                    Clopper, McNemar
     detectable_difference           how large a difference could this comparison see?
     pass_at_k, vote, majority_at_k  many answers to one question                               Chen et al.; Wang et al.
+    best_at_k                       the one of them that somebody scores highest
     k1, k2, k3                      the divergence of two models, from samples                 Schulman 2020
     reliability, calibration_error, brier, auc, cohens_kappa       confidences, scores and judges against the truth
 
@@ -27,6 +28,7 @@ __all__ = [
     "Bin",
     "Interval",
     "auc",
+    "best_at_k",
     "binomial_test",
     "bootstrap",
     "brier",
@@ -315,6 +317,29 @@ def _draw_another(states: dict[tuple[int, int], int], held: int, at_most: int, r
         for more in range(min(held, at_most, room - drawn) + 1):
             grown[drawn + more, level + (more == at_most)] += number * comb(held, more)
     return grown
+
+
+def best_at_k(scores: Sequence[float], correct: Sequence[bool], k: int) -> float:
+    """The probability that the highest score of k answers, drawn without replacement of these, is of a right one.
+
+    Exact: of all C(n, k) draws those are counted whose best is this one. Answers with one score share the win. With
+    scores that know the truth it is pass@k, with a constant score the share of right answers.
+    """
+    pairs, k = _pairs(list(scores), list(correct)), whole("k", k, 0)
+    n = len(pairs)
+    if not 1 <= k <= n:
+        raise BadInput(f"the best of {k} cannot be told from {n} answers: draw at least {max(k, 1)}")
+    if not all(isfinite(score) for score, _ in pairs):
+        raise BadInput("a score is not finite: give each answer a number")
+    level: dict[float, list[bool]] = {}
+    for score, right in pairs:
+        level.setdefault(float(score), []).append(bool(right))
+    below, won = 0, 0.0
+    for score in sorted(level):  # the best of a draw is of this level: all are from here or below, not all from below
+        here = level[score]
+        won += (comb(below + len(here), k) - comb(below, k)) / comb(n, k) * fmean(here)
+        below += len(here)
+    return won
 
 
 # Divergence

@@ -39,6 +39,7 @@ COMMANDS = {
     "grpo": Command("let a model that reasons learn from which of its answers are right"),
     "distil": Command("let a small model learn from a large one that reasons"),
     "journey": Command("take one model through its whole life, and write a report", "Travel"),
+    "prm": Command("train a verifier that judges each step of a worked answer"),
     "chat": Command("talk to a tuned model", "Chat"),
     "solve": Command("let a model think about a question, once or many times", "Solve"),
     "sample": Command("let a trained model write", "Sample"),

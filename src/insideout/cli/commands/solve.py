@@ -14,17 +14,18 @@ from insideout.words import harmless
 if TYPE_CHECKING:
     from insideout.data.suite import Answer
     from insideout.reasoning.writers import Metered
+    from insideout.recipes.verifier import Verifier
 
 
 @dataclass(frozen=True)
 class Solve:
-    """Let a model think about a question: once, or many times with a vote among the answers."""
+    """Let a model think about a question: once, or many times, and then vote, or let a verifier choose."""
 
     question: Annotated[str, tyro.conf.Positional]
     """What is asked, such as 3+5+2+4."""
-    method: Literal["chain", "vote", "adaptive"] = "chain"
+    method: Literal["chain", "vote", "adaptive", "best-of"] = "chain"
     """chain: its likeliest answer. vote: n answers are drawn, and the most frequent wins. adaptive: answers are drawn
-    until the leader is unlikely to be overtaken, n at most."""
+    until the leader is unlikely to be overtaken, n at most. best-of: n answers are drawn, and a verifier chooses."""
     n: int = 16
     """How many answers are drawn, or at most."""
     model: str | None = None
@@ -32,6 +33,8 @@ class Solve:
     Hub, its folder or .gguf file. With --server: its name there. Default: the recipe reasoner."""
     server: str | None = None
     """The address of an OpenAI-compatible server, up to /v1."""
+    verifier: str | None = None
+    """Who chooses, with best-of: the folder of a run of prm or orm. Default: the recipe prm."""
     temperature: float = 1.0
     """Of the answers that are drawn."""
     max_new_tokens: int = 0
@@ -50,10 +53,26 @@ class Solve:
             )
         if self.server is not None and not self.model:
             raise BadInput("Name the model that the server is to ask: --model.")
+        if self.verifier is not None and self.method != "best-of":
+            raise BadInput("--verifier chooses only with --method best-of.")
+        verifier = self.judge()
         writer, longest = self.writer()
         answers = self.answers(writer, self.max_new_tokens or longest)
-        self.tell(answers, writer)
+        self.tell(answers, writer) if verifier is None else self.tell_best(answers, writer, verifier)
         return 0
+
+    def judge(self) -> "Verifier | None":
+        """Who chooses, if somebody is to."""
+        if self.method != "best-of":
+            return None
+        from insideout.files import expanded
+        from insideout.recipes import stage
+        from insideout.recipes.verifier import loaded
+
+        if self.verifier is not None:
+            return loaded(expanded(self.verifier, "--verifier"))
+        found: Verifier = stage.recipe("prm")
+        return found
 
     def writer(self) -> "tuple[Metered, int]":
         """Who answers, and how many tokens an answer may have."""
@@ -105,6 +124,30 @@ class Solve:
         print(
             f"{usage.answers:,} answer{'s' if usage.answers != 1 else ''}, {usage.tokens_in:,} tokens read, "
             f"{usage.tokens_out:,} written",
+            file=sys.stderr,
+        )
+
+    def tell_best(self, answers: "list[Answer]", writer: "Metered", verifier: "Verifier") -> None:
+        """The answer with the highest score, what each of its steps was given, and the cost, the reading included."""
+        from insideout.data.problems.steps import steps_in
+        from insideout.reasoning.verifiers import aggregate
+
+        prompt, written = (Message("user", self.question),), [each for each in answers if each.text]
+        if not written:
+            raise BadInput("Not one of the answers has a token: draw more, or ask another model.")
+        marks = verifier.marks(
+            [prompt] * len(written), [each.text for each in written], [bool(each.finished) for each in written]
+        )
+        best, probabilities = max(zip(written, marks, strict=True), key=lambda each: aggregate(each[1]))
+        lines = [*steps_in(best.text)] if verifier.kind == "process" else []
+        for line, probability in zip([*lines, "the answer"], probabilities, strict=True):
+            print(f"{probability:6.3f}   {harmless(line)}")
+        value = said(best.text)
+        print("\nNo answer could be read." if value is None else f"\nAnswer: {value}")
+        usage, read = writer.usage, verifier.tokens([prompt] * len(written), [each.text for each in written])
+        print(
+            f"{usage.answers:,} answer{'s' if usage.answers != 1 else ''}, {usage.tokens_in:,} tokens read, "
+            f"{usage.tokens_out:,} written, {read:,} read by the verifier",
             file=sys.stderr,
         )
 
