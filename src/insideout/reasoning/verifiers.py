@@ -10,7 +10,7 @@ r"""Verifiers: models that read a worked answer and say how likely it is right, 
 Either is a `RewardModel`: a GPT with a head of one number, which is read as log-odds. They differ only in where it is
 asked. Where a step ends is never searched for among token ids, where a line end may be part of another token: a
 response is cut into pieces as text, each is made into ids by itself, and its last place is known.
-Taught in book/4-reasoning-with-transformers/04_process_reward_models.md. Used in 05_best_of_n.md.
+Taught in book/4-reasoning-with-transformers/04_process_reward_models.md. Used in part 4.
 Sources: Cobbe et al. 2021, §4 (outcome); Uesato et al. 2022, §2.3; Lightman et al. 2023, §2 (process). Shapes: B rows,
 T positions, S marks.
 """

@@ -5,6 +5,7 @@ r"""Traces: sums -> a model's own worked answers, several to each, with a label 
 
 What a verifier has to judge is what the model itself writes: its own mistakes, as often as it makes them. The labels
 are exact, from the sums themselves. Those to learn from are of training sums, those held out of development sums.
+Used in part 4.
 Sources: Cobbe et al. 2021, §4.2; labels up to the first error: Lightman et al. 2023, §2.
 """
 

@@ -4,7 +4,7 @@
 
 It goes on from the model whose answers it reads, with a head of one number. What it must know is the arithmetic: where
 that model is wrong, it is because it does not know, and the labels teach it. Beside what it says on held-out answers
-stands what a verifier would say that knows nothing but lengths.
+stands what a verifier would say that knows nothing but lengths. Used in part 4.
 Sources: Cobbe et al. 2021, §4; Lightman et al. 2023, §2.
 """
 
