@@ -8,17 +8,17 @@ from torch.nn import functional as F
 
 from insideout.data.suite import Message
 from insideout.errors import BadInput
-from insideout.finetuning.reward_model import RewardModel
 from insideout.finetuning.templates import OURS
 from insideout.reasoning.step_labels import rollout_labels
 from insideout.reasoning.thinking import ThinkingFormat, ThinkingWriter
 from insideout.reasoning.verifiers import (
     HOW,
     LengthOnly,
+    Verifier,
     aggregate,
     marked,
     masked,
-    said,
+    own_probabilities,
     scores,
     traced,
     verifier_objective,
@@ -50,7 +50,21 @@ def gpt():
 
 @pytest.fixture
 def model(gpt):
-    return RewardModel.of(gpt, 0)
+    return Verifier.of(gpt, CHAT.pad_id, 0)
+
+
+def log_odds(model, trace):
+    """At each mark, from the network alone: its own log-probability of the piece, and its opinion."""
+    every = model.gpt(torch.tensor([ids(trace)]))[0]
+    words = every.clone()
+    words[:, CHAT.pad_id] = -torch.inf
+    own = [words[i - 1].log_softmax(-1)[id] for i, id in enumerate(ids(trace)) if i]
+    found, begin = [], len(trace.document[0].ids)
+    for mark in trace.marks:
+        piece = sum(own[i - 1] for i in range(begin, mark + 1))
+        found.append(every[mark, CHAT.pad_id] + model.offset[0] + model.trust[0] * piece)
+        begin = mark + 1
+    return torch.stack(found)
 
 
 def ids(trace):
@@ -82,8 +96,7 @@ def test_scores_are_the_same_alone_and_in_any_batch(model):
     for trace, expected in zip(traces, together, strict=True):
         [alone] = scores(model, [trace], CHAT.pad_id)
         assert alone == pytest.approx(expected, abs=1e-5)
-        plain = model(torch.tensor([ids(trace)]))[0, list(trace.marks)].sigmoid().tolist()
-        assert alone == pytest.approx(plain, abs=1e-5)
+        assert alone == pytest.approx(log_odds(model, trace).sigmoid().tolist(), abs=1e-5)
     assert [len(each) for each in together] == [3, 3, 1, 3, 3, 2]
 
 
@@ -94,21 +107,25 @@ def test_the_loss_is_the_cross_entropy_of_the_marks_that_have_a_label_and_nothin
     asked = marked(traces, labels, CHAT.pad_id)
     assert asked.labels.tolist() == [1, 1, 1, 0]
     total, count, found = verifier_objective().loss(model, asked)
-    logits = torch.stack([model(torch.tensor([ids(t)]))[0, m] for t, m in [(traces[0], m) for m in traces[0].marks]
-                          + [(traces[1], traces[1].marks[0])]])  # fmt: skip
+    logits = torch.cat([log_odds(model, traces[0]), log_odds(model, traces[1])[:1]])
     expected = F.binary_cross_entropy_with_logits(logits, torch.tensor([1.0, 1, 1, 0]), reduction="sum")
     assert count == 4 and total.item() == pytest.approx(expected.item(), rel=1e-5)
     assert found["are_right"] == 3 and found["said_right"] == pytest.approx(logits.sigmoid().sum().item(), rel=1e-5)
-    every = model(asked.batch.ids, **asked.batch.reading)
-    [wanted] = torch.autograd.grad(
-        F.binary_cross_entropy_with_logits(every[asked.rows, asked.columns], asked.labels), every
-    )
-    assert {tuple(each) for each in wanted.nonzero().tolist()} == set(
-        zip(asked.rows.tolist(), asked.columns.tolist(), strict=True)
-    )
+    [right] = own_probabilities(model.gpt, traces[:1], CHAT.pad_id)
+    both, _, _ = verifier_objective(words=0.5).loss(model, asked)
+    assert both.item() == pytest.approx(expected.item() - 0.5 * sum(math.log(p) for p in right), rel=1e-4)
 
 
-def test_a_verifier_can_learn_to_tell_a_right_step_from_a_wrong_one(model):
+def test_one_that_is_not_told_its_own_probability_says_its_opinion_alone(gpt):
+    model = Verifier.of(gpt, CHAT.pad_id, 0, own=False)
+    trace = traced(CHAT, ASKED, GOOD)
+    opinion = model.gpt(torch.tensor([ids(trace)]))[0, list(trace.marks), CHAT.pad_id].sigmoid()
+    assert scores(model, [trace], CHAT.pad_id)[0] == pytest.approx(opinion.tolist(), abs=1e-6)
+    assert not model.trust.requires_grad and opinion.sub(0.5).abs().max() < 0.2  # it begins by knowing nothing
+
+
+def test_a_verifier_can_learn_to_tell_a_right_step_from_a_wrong_one(gpt):
+    model = Verifier.of(gpt, CHAT.pad_id, 0, own=False)
     asked = marked(
         [traced(CHAT, ASKED, each) for each in ANSWERS[:2]], [[True, True, True], [False, None, None]], CHAT.pad_id
     )
@@ -120,7 +137,6 @@ def test_a_verifier_can_learn_to_tell_a_right_step_from_a_wrong_one(model):
         optimizer.step()
     good, bad = scores(model, [traced(CHAT, ASKED, each) for each in ANSWERS[:2]], CHAT.pad_id)
     assert min(good) > 0.9 > 0.1 > bad[0]
-    assert torch.equal(said(model, asked) > 0, asked.labels > 0.5)
 
 
 def test_what_follows_the_first_error_has_no_label():

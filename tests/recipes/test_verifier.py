@@ -52,6 +52,8 @@ def test_both_kinds_learn_and_tell_how_right_they_are_beside_lengths_alone(home)
         [score] = run.judge([asked], [text])
         assert score == pytest.approx(marks[0] if kind == "outcome" else marks[0] * marks[1])
         assert run.report.is_file()
+    plain = made("prm", own=False, words=0.0)
+    assert float(plain.model().trust) == 0 and float(run.model().trust) != 1
     few = made("prm", answers=10)
     assert few.result()["n_answers"] == 10 and few.fingerprint != made("prm").fingerprint
 

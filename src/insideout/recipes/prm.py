@@ -10,7 +10,7 @@ from pathlib import Path
 from insideout.recipes import verifier
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.stage import Stage
-from insideout.recipes.verifier import SETTINGS, Verifier, VerifierConfig, report, sources
+from insideout.recipes.verifier import SETTINGS, VerifierConfig, VerifierRun, report, sources
 
 
 def make(config: VerifierConfig, inputs: Inputs, job: Job) -> None:
@@ -18,7 +18,7 @@ def make(config: VerifierConfig, inputs: Inputs, job: Job) -> None:
     verifier.make(config, inputs, job, "process")
 
 
-def load(folder: Path) -> Verifier:
+def load(folder: Path) -> VerifierRun:
     """The verifier in a folder."""
     return verifier.load(folder, "prm")
 

@@ -2,8 +2,8 @@
 
     a model's worked answers, labelled  ->  binary cross-entropy at the marks  ->  a model that says what is right
 
-It goes on from the model whose answers it reads, with a head of one number. What it must know is the arithmetic: where
-that model is wrong, it is because it does not know, and the labels teach it. Beside what it says on held-out answers
+It goes on from the model whose answers it reads. What it must know is the arithmetic: where that model is wrong, it is
+because it does not know, and the labels teach it. Beside what it says on held-out answers
 stands what a verifier would say that knows nothing but lengths. Used in part 4.
 Sources: Cobbe et al. 2021, §4; Lightman et al. 2023, §2.
 """
@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from insideout.errors import BadInput
 from insideout.files import expanded
 from insideout.recipes.job import Inputs, Job
-from insideout.recipes.language_model import fit, read
+from insideout.recipes.language_model import LanguageModel, fit, read
 from insideout.recipes.pair_tuning import order
-from insideout.recipes.reward import Rewarder
-from insideout.recipes.runs import read_object
+from insideout.recipes.runs import companions_of, read_object
 from insideout.recipes.traces import Trace, Traces, model_of
 from insideout.recipes.traces import load as load_traces
 from insideout.scales import Scale
@@ -29,7 +28,7 @@ from insideout.training.metrics import Metric, together
 if TYPE_CHECKING:
     from insideout.data.suite import Prompt
     from insideout.reasoning.thinking import ThinkingFormat
-    from insideout.reasoning.verifiers import How, Traced
+    from insideout.reasoning.verifiers import How, Traced, Verifier
 
 Kind = Literal["outcome", "process"]
 
@@ -44,6 +43,10 @@ class VerifierConfig:
     """Worked answers: the folder of a run of traces. Empty: the recipe traces."""
     answers: int = 0
     """It learns from the first so many; 0: from all."""
+    own: bool = True
+    """Is it told how likely it would have written a step itself?"""
+    words: float = 0.2
+    """How much each token of a right step weighs in the loss, as something to be written; 0: it only judges."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes an accelerator when there is one."""
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -52,6 +55,8 @@ class VerifierConfig:
     def __post_init__(self) -> None:
         if self.answers < 0:
             raise BadInput(f"answers is {self.answers}; it must be at least 0, for all.")
+        if not 0 <= self.words < float("inf"):
+            raise BadInput(f"words is {self.words}; it must be at least 0.")
 
 
 SETTINGS: dict[Scale, VerifierConfig] = {
@@ -63,8 +68,8 @@ SETTINGS: dict[Scale, VerifierConfig] = {
     ),
     "laptop": VerifierConfig(
         train=TrainConfig(
-            steps=190, batch_size=32, lr=2e-3, min_lr=1e-4, warmup_steps=15, weight_decay=0.01, precision="float32",
-            eval_every=95, checkpoint_every=95,
+            steps=150, batch_size=32, lr=2e-3, min_lr=1e-4, warmup_steps=15, weight_decay=0.01, precision="float32",
+            eval_every=75, checkpoint_every=150,
         ),
     ),
     "gpu": VerifierConfig(
@@ -88,13 +93,26 @@ HELD_OUT = (
 )  # fmt: skip
 
 
-class Verifier(Rewarder):
+class VerifierRun(LanguageModel):
     """A verifier on disk, of outcomes or of steps."""
 
     @property
     def kind(self) -> Kind:
         """What it learned to judge."""
         return "outcome" if self.about["stage"] == "orm" else "process"
+
+    def model(self, device: str = "cpu") -> "Verifier":  # type: ignore[override]
+        """The verifier of the newest checkpoint, dropout off."""
+        from insideout.reasoning.verifiers import Verifier
+        from insideout.training import checkpoint
+        from insideout.transformer.model import GPT
+
+        newest, config = self.newest(), self.model_config()
+        found = checkpoint.load(newest)
+        checkpoint.check_companions(newest, found.state, companions_of(config, self.about["tokenizer_fingerprint"]))
+        model = Verifier(GPT(config), self.chat().pad_id, self.config.own)
+        checkpoint.load_model(model, found.model)
+        return model.eval().to(device)
 
     def chat(self) -> "ThinkingFormat":
         """How the answers are written down that it reads."""
@@ -146,16 +164,16 @@ def labels_of(trace: Trace, kind: Kind) -> list[bool | None]:
 
 def make(config: VerifierConfig, inputs: Inputs, job: Job, kind: Kind) -> None:
     """Train a verifier on worked answers, the result last."""
-    from insideout.finetuning.reward_model import RewardModel
     from insideout.machine import choose_device
-    from insideout.reasoning.verifiers import LengthOnly, marked, scores, traced, verifier_objective
+    from insideout.reasoning.verifiers import LengthOnly, Verifier, marked, scores, traced, verifier_objective
     from insideout.training import distributed
     from insideout.training.objective import Objective
 
     device = distributed.start(choose_device(config.device))
     start = inputs["model"] if "model" in inputs else model_of(config.model)
     data: Traces = inputs["data"] if "data" in inputs else load_traces(expanded(config.data, "data"))
-    chat, model = start.chat(), RewardModel.of(start.model(), config.train.seed)
+    chat = start.chat()
+    model = Verifier.of(start.model(), chat.pad_id, config.train.seed, config.own)
     given = data.train[: config.answers or None]
     if not given or not data.held_out:
         raise BadInput(f"{data.path} has {len(given)} answers to learn from and {len(data.held_out)} held out.")
@@ -191,7 +209,7 @@ def make(config: VerifierConfig, inputs: Inputs, job: Job, kind: Kind) -> None:
             "n_answers": len(train), "n_held_out": len(held_out), "n_marks": n_marks,
         }  # fmt: skip
 
-    objective = verifier_objective()
+    objective = verifier_objective(config.words)
     fit(
         job, model, start.tokenizer(), Objective(objective.loss, (*HELD_OUT, *objective.metrics), counted="marks"),
         batch_at, config.train, measure, device, facts={"template": chat.template.name}, ended=ended,
@@ -238,13 +256,13 @@ def sources(config: VerifierConfig) -> dict[str, str]:
     return found
 
 
-def load(folder: Path, stage: str) -> Verifier:
+def load(folder: Path, stage: str) -> VerifierRun:
     """The verifier in a folder."""
-    found: Verifier = read(Verifier, folder, stage, VerifierConfig)
+    found: VerifierRun = read(VerifierRun, folder, stage, VerifierConfig)
     return found
 
 
-def loaded(folder: Path) -> Verifier:
+def loaded(folder: Path) -> VerifierRun:
     """The verifier in a folder, of either kind. Raises BadInput where there is none."""
     file = folder / "config.json"
     stage = read_object(file).get("stage") if file.is_file() else None

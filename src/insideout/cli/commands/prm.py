@@ -2,7 +2,7 @@
 
 from insideout.cli.commands.run import Word, run_stage
 from insideout.cli.commands.shared import program, quoted
-from insideout.recipes.verifier import Verifier
+from insideout.recipes.verifier import VerifierRun
 
 
 def main(given: list[str]) -> int:
@@ -12,7 +12,7 @@ def main(given: list[str]) -> int:
     return run_stage(STAGE, given, Word("prm", "Train a process reward model on worked answers.", after=after))
 
 
-def after(run: Verifier) -> str:
+def after(run: VerifierRun) -> str:
     """How right it is, and how to use it."""
     result = run.result() or {}
     found, blind = result.get("step_auc"), result.get("length_only_step_auc")

@@ -14,7 +14,7 @@ from insideout.words import harmless
 if TYPE_CHECKING:
     from insideout.data.suite import Answer
     from insideout.reasoning.writers import Metered
-    from insideout.recipes.verifier import Verifier
+    from insideout.recipes.verifier import VerifierRun
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Solve:
         self.tell(answers, writer) if verifier is None else self.tell_best(answers, writer, verifier)
         return 0
 
-    def judge(self) -> "Verifier | None":
+    def judge(self) -> "VerifierRun | None":
         """Who chooses, if somebody is to."""
         if self.method != "best-of":
             return None
@@ -71,7 +71,7 @@ class Solve:
 
         if self.verifier is not None:
             return loaded(expanded(self.verifier, "--verifier"))
-        found: Verifier = stage.recipe("prm")
+        found: VerifierRun = stage.recipe("prm")
         return found
 
     def writer(self) -> "tuple[Metered, int]":
@@ -127,7 +127,7 @@ class Solve:
             file=sys.stderr,
         )
 
-    def tell_best(self, answers: "list[Answer]", writer: "Metered", verifier: "Verifier") -> None:
+    def tell_best(self, answers: "list[Answer]", writer: "Metered", verifier: "VerifierRun") -> None:
         """The answer with the highest score, what each of its steps was given, and the cost, the reading included."""
         from insideout.data.problems.steps import steps_in
         from insideout.reasoning.verifiers import aggregate
