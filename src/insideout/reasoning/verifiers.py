@@ -296,8 +296,8 @@ def at_marks(
         for first in range(0, len(traces), at_once):
             some = traces[first : first + at_once]
             asked = marked(some, [[0.0] * len(trace.marks) for trace in some], pad_id).to(device)
-            parts = told(asked).cpu().split([len(trace.marks) for trace in some])
-            found += [part.tolist() for part in parts]
+            each = iter(told(asked).tolist())
+            found += [[next(each) for _ in trace.marks] for trace in some]
     finally:
         model.train(training)
     return found
@@ -314,6 +314,7 @@ def aggregate(probabilities: Sequence[float], how: How = "product") -> float:
         raise BadInput(f"Step scores are put together by {', '.join(HOW)}, and not by {how!r}.")
     if not probabilities or not all(isfinite(each) and 0 <= each <= 1 for each in probabilities):
         raise BadInput(f"The probabilities of steps are {list(probabilities)}: give at least one, each from 0 to 1.")
-    if how == "mean":
-        return fsum(probabilities) / len(probabilities)
-    return {"min": min, "product": prod, "last": lambda each: each[-1]}[how](probabilities)
+    ways: dict[How, Callable[[Sequence[float]], float]] = {
+        "min": min, "product": prod, "last": lambda each: each[-1], "mean": lambda each: fsum(each) / len(each),
+    }  # fmt: skip
+    return ways[how](probabilities)

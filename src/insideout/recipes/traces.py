@@ -24,7 +24,7 @@ from insideout.data.conversations import lines
 from insideout.data.problems.sums import Sums
 from insideout.data.suite import Message, Prompt
 from insideout.errors import BadInput
-from insideout.recipes.grpo import started
+from insideout.recipes.found import trained
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.origin import Origin, here_and_now, measured
 from insideout.recipes.reasoner import Reasoner
@@ -36,7 +36,6 @@ from insideout.training.events import Note
 
 if TYPE_CHECKING:
     from insideout.data.suite import Answer, Question
-    from insideout.recipes.grpo import Solver
 
 TRAIN, HELD_OUT = "traces.jsonl", "held_out.jsonl"
 
@@ -201,11 +200,14 @@ def counted(traces: Sequence[Trace]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def model_of(path: str) -> "Reasoner | Solver":
-    """The run in a folder. Raises BadInput where there is none that solves sums."""
-    found = started(path)
-    if found is None:
-        raise BadInput(f"{path} is no run of reasoner, undecided or grpo: give the folder of a model that solves sums.")
+def model_of(path: str) -> Any:
+    """The model in a folder. Raises BadInput where there is none that thinks in steps, and `trained` does."""
+    from insideout.reasoning.thinking import ThinkingFormat
+
+    found = trained(path)
+    chat = found.chat() if hasattr(found, "chat") else None
+    if not isinstance(chat, ThinkingFormat):
+        raise BadInput(f"{path} holds no model that thinks in steps: give the folder of a run of reasoner, or of grpo.")
     return found
 
 
