@@ -94,8 +94,8 @@ def test_settings_out_of_range_are_refused(changes):
 def test_a_folder_without_traces_and_a_damaged_line_are_refused(home, tmp_path):
     with pytest.raises(BadInput, match="no traces"):
         traces.load(tmp_path)
-    with pytest.raises(BadInput, match="no model"):
-        traces.model_of(str(tmp_path))
+    with pytest.raises(BadInput):
+        traces.model_of(str(made("traces").path))
     (tmp_path / "damaged.jsonl").write_text('{"question": "3+5", "answer": "8", "steps": [1, 2]}\n')
     with pytest.raises(BadInput, match="line 1 is no trace"):
         traces.read(tmp_path / "damaged.jsonl")
