@@ -47,6 +47,16 @@ def test_a_run_of_ours_thinks_and_is_counted(call, run_folder):
     assert call("3+5", "--model", run_folder, "--method", "vote", "--n", 5) == (code, out, err)
 
 
+def test_thinking_is_closed_and_made_to_wait_within_a_budget(call, run_folder):
+    code, out, err = call("3+5", "--model", run_folder, "--method", "budget", "--max-tokens", 3)
+    assert code == 0 and "</think>" in out and err.startswith("1 answer, ")
+    assert int(err.split(" written")[0].split()[-1]) <= 2 + 3 + 16
+    code, _, err = call("3+5", "--model", run_folder, "--method", "budget", "--min-tokens", 9, "--max-tokens", 3)
+    assert code == 2 and "no thinking has both lengths" in err
+    code, _, err = call("3+5", "--model", run_folder, "--min-tokens", 9)
+    assert code == 2 and "--method budget" in err
+
+
 def test_the_most_frequent_answer_of_a_server_wins(call, stub):
     replies = iter(["8", "It is 9", "8", "well", "8"])
     stub.reply = lambda body, time: {

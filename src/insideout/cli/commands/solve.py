@@ -23,18 +23,25 @@ class Solve:
 
     question: Annotated[str, tyro.conf.Positional]
     """What is asked, such as 3+5+2+4."""
-    method: Literal["chain", "vote", "adaptive", "best-of"] = "chain"
+    method: Literal["chain", "vote", "adaptive", "best-of", "budget"] = "chain"
     """chain: its likeliest answer. vote: n answers are drawn, and the most frequent wins. adaptive: answers are drawn
-    until the leader is unlikely to be overtaken, n at most. best-of: n answers are drawn, and a verifier chooses."""
+    until the leader is unlikely to be overtaken, n at most. best-of: n answers are drawn, and a verifier chooses.
+    budget: its likeliest answer, its thinking made to wait once where it is shorter than --min-tokens, and closed at
+    --max-tokens."""
     n: int = 16
     """How many answers are drawn, or at most."""
     model: str | None = None
     """The folder of a run of ours that answers, smollm2, or a pretrained model with a chat template: its name on the
-    Hub, its folder or .gguf file. With --server: its name there. Default: the recipe reasoner."""
+    Hub, its folder or .gguf file. With --server: its name there. Default: the recipe reasoner, with
+    budget the recipe checker."""
     server: str | None = None
     """The address of an OpenAI-compatible server, up to /v1."""
     verifier: str | None = None
     """Who chooses, with best-of: the folder of a run of prm or orm. Default: the recipe prm."""
+    min_tokens: int = 0
+    """Of thinking, with budget."""
+    max_tokens: int | None = None
+    """Of thinking, with budget. Default: what the context holds."""
     temperature: float = 1.0
     """Of the answers that are drawn."""
     max_new_tokens: int = 0
@@ -47,7 +54,7 @@ class Solve:
             raise BadInput("The question is empty: ask something.")
         if not 1 <= self.n <= 10_000 or not 0 <= self.max_new_tokens <= 1_000_000 or not 0 <= self.seed < 2**63:
             raise BadInput("n must lie between 1 and 10,000, max_new_tokens and seed be at least 0, and not endless.")
-        if not 0 <= self.temperature <= 100 or (self.method != "chain" and self.temperature == 0):
+        if not 0 <= self.temperature <= 100 or (self.draws and self.temperature == 0):
             raise BadInput(
                 f"temperature is {self.temperature}; it must be at most 100, and above 0 where answers are drawn."
             )
@@ -55,11 +62,18 @@ class Solve:
             raise BadInput("Name the model that the server is to ask: --model.")
         if self.verifier is not None and self.method != "best-of":
             raise BadInput("--verifier chooses only with --method best-of.")
+        if self.method != "budget" and (self.min_tokens or self.max_tokens is not None):
+            raise BadInput("--min-tokens and --max-tokens are of a budget: add --method budget.")
         verifier = self.judge()
         writer, longest = self.writer()
         answers = self.answers(writer, self.max_new_tokens or longest)
         self.tell(answers, writer) if verifier is None else self.tell_best(answers, writer, verifier)
         return 0
+
+    @property
+    def draws(self) -> bool:
+        """Are answers drawn, or is the likeliest taken?"""
+        return self.method not in ("chain", "budget")
 
     def judge(self) -> "VerifierRun | None":
         """Who chooses, if somebody is to."""
@@ -81,13 +95,23 @@ class Solve:
         from insideout.recipes.found import trained
         from insideout.recipes.stage import recipe
 
-        temperature = 0.0 if self.method == "chain" else self.temperature
+        temperature = self.temperature if self.draws else 0.0
         if self.server is not None:
+            if self.method == "budget":
+                raise BadInput("A server's thinking cannot be forced: give --method budget a model of ours.")
             return ServerWriter(self.server, str(self.model), temperature), 256
-        found = recipe("reasoner") if self.model is None else trained(self.model)
+        default = "checker" if self.method == "budget" else "reasoner"
+        found = recipe(default) if self.model is None else trained(self.model)
         writer = found.writer(temperature) if hasattr(found, "writer") else None
         if writer is None or not hasattr(writer, "ids_of"):
             raise BadInput("The model was never tuned on conversations: give one that answers.")
+        if self.method == "budget":
+            from insideout.finetuning.chat import ChatWriter
+            from insideout.reasoning.budget import Budget, BudgetWriter
+
+            if not isinstance(writer, ChatWriter):
+                raise BadInput("Only the thinking of a model of ours can be forced: give --method budget such a run.")
+            return Counted(BudgetWriter(writer, Budget(self.min_tokens, self.max_tokens))), 16
         return Counted(writer), int(getattr(found, "max_new_tokens", 256))
 
     def answers(self, writer: "Metered", longest: int) -> "list[Answer]":
@@ -96,7 +120,7 @@ class Solve:
 
         prompt = (Message("user", self.question),)
         if self.method != "adaptive":
-            [found] = writer.write([prompt], 1 if self.method == "chain" else self.n, self.seed, longest)
+            [found] = writer.write([prompt], self.n if self.draws else 1, self.seed, longest)
             return found
         drawn: list[Answer] = []
         while len(drawn) < self.n and (not drawn or lead([said(each.text) for each in drawn]) < 0.95):
