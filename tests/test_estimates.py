@@ -39,6 +39,7 @@ from insideout.estimates import (
     student_cdf,
     student_quantile,
     vote,
+    win_rate,
 )
 
 
@@ -369,6 +370,30 @@ def test_kappa_by_hand_and_by_chance():
     for nothing in ([], ["yes", "yes"]):
         with pytest.raises(BadInput):
             cohens_kappa(nothing, nothing)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 0.5, 2.0])] * 2), min_size=1, max_size=9))
+def test_win_rate_counts_a_tie_one_half_and_favours_nobody(pairs):
+    ours, theirs = zip(*pairs, strict=True)
+    found, turned = win_rate(ours, theirs), win_rate(theirs, ours)
+    assert math.isclose(found.mean, fmean((a > b) + (a == b) / 2 for a, b in pairs))
+    assert all(math.isclose(a + b, 1) for a, b in [(found.mean, turned.mean), (found.low, turned.high)])
+    assert 0 <= found.low < found.high <= 1
+
+
+def test_win_rate_covers_the_truth():
+    rng, covered = random.Random(0), 0
+    for _ in range(400):  # 60 questions: won 0.3, lost 0.15, else a tie
+        drawn = rng.choices([1.0, -1.0, 0.0], [0.3, 0.15, 0.55], k=60)
+        found = win_rate(drawn, [0.0] * 60)
+        covered += found.low <= 0.575 <= found.high
+    assert 0.92 <= covered / 400 <= 0.985
+
+
+def test_win_rate_refuses_what_is_no_score():
+    for pair in ([[], []], [[1.0], [math.nan]], [[1.0], [1.0, 2.0]]):
+        with pytest.raises(BadInput):
+            win_rate(*pair)
 
 
 def test_every_public_name_is_tested_here():

@@ -2,6 +2,7 @@
 
     interval, difference            a mean of runs; ours minus a baseline, pair by pair        Student 1908
     proportion, paired_proportions  a share of right answers; two models on the same questions Wilson; Bonett and Price
+    win_rate                        how often one model's answer is the better, ties split     Bonett and Price
     bootstrap                       any statistic                                              Efron 1979
     binomial_test, mcnemar          is it more than chance?                                    Clopper, McNemar
     detectable_difference           how large a difference could this comparison see?
@@ -10,7 +11,7 @@
     k1, k2, k3                      the divergence of two models, from samples                 Schulman 2020
     reliability, calibration_error, brier, auc, cohens_kappa       confidences, scores and judges against the truth
 
-All intervals are of 95%. Used in every part.
+All intervals are of 95%. Used in every part. Taught in book/3-fine-tuning-a-transformer/19_evaluation.md.
 """
 
 import random
@@ -49,6 +50,7 @@ __all__ = [
     "student_cdf",
     "student_quantile",
     "vote",
+    "win_rate",
 ]
 
 T = TypeVar("T")
@@ -182,6 +184,18 @@ def paired_proportions(ours: Sequence[bool], baseline: Sequence[bool]) -> Interv
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     half = _Z * sqrt((up + down - (up - down) ** 2) / (n + 2))
     return Interval((gained - lost) / n, max(-1.0, up - down - half), min(1.0, up - down + half), n)
+
+
+def win_rate(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """How often `ours` scores above `theirs`, question by question, a tie counting one half: 0.5 if they are equals.
+
+    The interval is that of `paired_proportions`, of wins less losses: many ties make it narrow, and say nothing else.
+    """
+    pairs = _pairs(ours, theirs)
+    if not all(isfinite(each) for pair in pairs for each in pair):
+        raise BadInput("a win rate needs scores that are finite")
+    ahead = paired_proportions([a > b for a, b in pairs], [b > a for a, b in pairs])
+    return Interval((1 + ahead.mean) / 2, (1 + ahead.low) / 2, (1 + ahead.high) / 2, ahead.n)
 
 
 def _disagreements(ours: Sequence[bool], baseline: Sequence[bool]) -> tuple[int, int, int]:

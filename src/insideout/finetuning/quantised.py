@@ -11,8 +11,8 @@ the others, whereas evenly spaced ones would mostly be wasted on what hardly occ
 numbers too, half a bit for each weight; `double` keeps them in 8 bits, and 0.13 bits remain.
 A product makes the matrix in full for as long as it takes, and again for the gradient: memory is saved, not time.
 The numbers that a gradient goes through are those of the model in use, the rounded ones; they are never changed.
-Used in part 3, beside LoRA. Sources: Dettmers et al. 2023 (QLoRA), §3 and appendix E; Dettmers et al. 2022 (8-bit
-optimizers), §2, for quantising by blocks. Shapes: N numbers of a matrix, K = N / 64 blocks.
+Taught in book/3-fine-tuning-a-transformer/17_memory.md. Sources: Dettmers et al. 2023 (QLoRA), §3 and appendix E;
+Dettmers et al. 2022 (8-bit optimizers), §2, for quantising by blocks. Shapes: N numbers of a matrix, K = N / 64 blocks.
 """
 
 import copy
