@@ -101,8 +101,8 @@ SETTINGS: dict[Scale, DistilConfig] = {
     ),
     "laptop": DistilConfig(
         train=TrainConfig(
-            steps=200, batch_size=32, lr=2e-3, min_lr=2e-4, warmup_steps=10, weight_decay=0.0, precision="float32",
-            eval_every=50, checkpoint_every=100,
+            steps=100, batch_size=32, lr=4e-3, min_lr=4e-4, warmup_steps=10, weight_decay=0.0, precision="float32",
+            eval_every=50, checkpoint_every=50,
         ),
     ),
     "gpu": DistilConfig(
