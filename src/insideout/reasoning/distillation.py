@@ -7,7 +7,7 @@
 Each divergence gives one number a token; `over_answers` makes of them what the training loop wants, a sum and a count,
 over the answers' tokens alone. The temperature divides logits, never probabilities, and τ² keeps the gradient's size:
 it falls as 1/τ². The teacher is never learned through.
-Used in part 4.
+Taught in book/4-reasoning-with-transformers/11_distillation.md.
 Sources: Hinton et al. 2015 (the temperature, and τ²); Kim and Rush 2016 (traces); Gu et al. 2024 (MiniLLM, reverse KL);
 Agarwal et al. 2024 (on-policy, generalised JSD); DeepSeek-AI 2025 (filtered traces of a reasoner).
 Shapes: B answers, T positions, V vocabulary.

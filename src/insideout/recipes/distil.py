@@ -9,7 +9,7 @@ The teacher is the result of `grpo`, the student the undecided made smaller, so 
 how far does the small one get by learning from right and wrong itself? Answers are chosen before anything is learned,
 and only the answers' tokens are. What it cost is told: tokens that the teacher wrote, that the student wrote, and that
 were learned from.
-Used in part 4.
+Taught in book/4-reasoning-with-transformers/11_distillation.md.
 Sources: Hinton et al. 2015; Kim and Rush 2016; Agarwal et al. 2024 (GKD); DeepSeek-AI 2025 (DeepSeek-R1, §2.4).
 """
 
