@@ -11,7 +11,7 @@ from insideout.finetuning.advantages import group_mean, group_std, leave_one_out
 from insideout.finetuning.policy import ppo
 from insideout.finetuning.policy_config import PolicyConfig
 from insideout.finetuning.policy_training import weights_of
-from insideout.reasoning.group_advantages import mixed, overlong, scaled
+from insideout.reasoning.group_advantages import filled, mixed, overlong, scaled, truncated_weights
 
 
 @pytest.mark.parametrize("n", range(2, 9))
@@ -100,3 +100,33 @@ def test_overlong_by_hand():
 def test_bad_input_is_one_sentence(make, says):
     with pytest.raises(BadInput, match=says):
         make()
+
+
+def test_drawing_goes_on_until_enough_groups_are_mixed_and_all_are_counted():
+    groups = torch.tensor([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    asked = []
+
+    def draw(number):
+        asked.append(number)
+        return groups[number]
+
+    assert filled(draw, 2, most=5) == ([1, 3], 4)
+    assert asked == [0, 1, 2, 3]  # the fifth is not paid for
+    assert filled(lambda number: groups[0], 2, most=3) == ([], 3)
+    for n, most in ((0, 3), (2, 1)):
+        with pytest.raises(BadInput):
+            filled(draw, n, most=most)
+
+
+def test_weights_make_what_another_policy_drew_right_on_average_and_the_cap_makes_them_quieter():
+    generator = torch.Generator().manual_seed(0)
+    pi, mu = (torch.randn(6, generator=generator, dtype=torch.float64).log_softmax(0) for _ in range(2))
+    worth = torch.randn(6, generator=generator, dtype=torch.float64)
+    full, cut = (truncated_weights(pi, mu, cap=cap) for cap in (1e9, 1.5))
+    assert float((mu.exp() * full * worth).sum()) == pytest.approx(float((pi.exp() * worth).sum()))
+    np.testing.assert_allclose(cut.numpy(), np.minimum(np.exp(pi.numpy() - mu.numpy()), 1.5))
+    assert float((mu.exp() * cut.square()).sum()) < float((mu.exp() * full.square()).sum())
+    assert not truncated_weights(pi.clone().requires_grad_(), mu, cap=2.0).requires_grad
+    torch.testing.assert_close(truncated_weights(pi, pi, cap=2.0), torch.ones_like(pi))
+    with pytest.raises(BadInput, match="cap"):
+        truncated_weights(pi, mu, cap=0.0)

@@ -6,13 +6,15 @@ The advantages themselves, and what they are learned by, are choices of `finetun
     group_mean   A_i =  r_i − mean r                  Dr. GRPO        aggregation constant
     group_std                                         DAPO            aggregation token_mean, ratio_clip_high 0.28
 
-Here stand: trl's deviation, which is another one; that of a whole batch; which groups teach something; and what an
-answer pays that is too long. Shapes: P prompts, G answers to each.
-Taught in book/4-reasoning-with-transformers/09_grpo.md.
+Here stand: trl's deviation, which is another one; that of a whole batch; which groups teach something, and drawing on
+until enough do; what an answer pays that is too long; and weights for answers that another policy drew.
+Shapes: P prompts, G answers to each.
+Taught in book/4-reasoning-with-transformers/09_grpo.md and 10_what_grpo_changes.md.
 Sources: Shao et al. 2024 (DeepSeekMath), §4.1; Yu et al. 2025 (DAPO), §3.
 """
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,10 +22,10 @@ from torch import Tensor
 
 from insideout.errors import BadInput
 from insideout.finetuning.advantages import group_mean, group_size
-from insideout.finetuning.checks import check_positive
+from insideout.finetuning.checks import check_positive, check_shapes
 from insideout.transformer.generation.inputs import real, whole
 
-__all__ = ["mixed", "overlong", "scaled"]
+__all__ = ["Filled", "filled", "mixed", "overlong", "scaled", "truncated_weights"]
 
 
 def scaled(
@@ -69,3 +71,42 @@ def overlong(
     check_positive("penalty", penalty)
     over = (lengths - (most - width)).clamp(0, width)
     return -penalty * over.float() / width
+
+
+class Filled(NamedTuple):
+    """A batch in which every group teaches something."""
+
+    kept: list[int]
+    """The numbers of the groups that do."""
+    drawn: int
+    """How many groups were drawn for it: what it cost."""
+
+
+def filled(draw: Callable[[int], Float[Tensor, " G"]], n: int, *, most: int) -> Filled:
+    """Draws groups 0, 1, 2, … until n of them are mixed, or `most` were drawn: DAPO's dynamic sampling.
+
+    `draw(number)` gives the rewards of a group. What is thrown away was paid for: compare by `drawn`, not by updates.
+    Raises BadInput unless n is at least 1 and `most` at least n. Source: Yu et al. 2025 (DAPO), §3.2.
+    """
+    wanted, limit = whole("n", n, 1), whole("most", most, whole("n", n, 1))
+    kept: list[int] = []
+    for number in range(limit):
+        if bool(mixed(draw(number)[None])[0]):
+            kept.append(number)
+        if len(kept) == wanted:
+            return Filled(kept, number + 1)
+    return Filled(kept, limit)
+
+
+def truncated_weights(
+    logprobs: Float[Tensor, "*shape"], behaviour_logprobs: Float[Tensor, "*shape"], *, cap: float
+) -> Float[Tensor, "*shape"]:
+    """min(π / μ, cap), numbers without a gradient: for what μ drew and π learns.
+
+    μ is whatever really drew: an older policy, or the same one in rounded numbers. Without a cap the weighted gradient
+    is right on average, and a few answers decide it; the cap trades noise for bias.
+    Raises BadInput unless the cap is above 0. Source: Ionides 2008; for policies, Espeholt et al. 2018 (IMPALA), §4.1.
+    """
+    check_shapes(logprobs=logprobs, behaviour_logprobs=behaviour_logprobs)
+    check_positive("cap", cap)
+    return (logprobs - behaviour_logprobs).detach().exp().clamp(max=cap)
