@@ -144,19 +144,21 @@ def five_prompts(at: Scale) -> tuple[Prompt, ...]:
     return tuple(Prompt(suite, suite.draw("test", 1)[0], part) for suite, part in asked)
 
 
-def travel(at: Scale, announce: Callable[[str, str], None] = lambda stage, words: None) -> Journey:
-    """Make, or find, every stage in order, score it, and ask it the five prompts.
+def travel(
+    at: Scale, announce: Callable[[str, str], None] = lambda stage, words: None, life: Sequence[Part] = LIFE
+) -> Journey:
+    """Make, or find, every stage of a life in order, score it, and ask it the five prompts.
 
     `announce` is told the stage that begins, and a sentence of it with the time left. Raises Interrupted on Ctrl-C,
     after saving.
     """
     prompts, legs = five_prompts(at), list[Leg]()
-    for part in LIFE:
+    for part in life:
         plan(part.stage, at)  # a stage that cannot be is told before anything is made
-    for number, part in enumerate(LIFE):
+    for number, part in enumerate(life):
         known = whole(plan(part.stage, at).folder)
-        left = "" if known else time_left(legs, LIFE[number:], at)
-        words = f"Stage {number + 1} of {len(LIFE)}, {part.stage}: {part.words}{' (stored)' * known}{left}"
+        left = "" if known else time_left(legs, life[number:], at)
+        words = f"Stage {number + 1} of {len(life)}, {part.stage}: {part.words}{' (stored)' * known}{left}"
         announce(part.stage, words)
         legs.append(leg_of(part, at, prompts))
     return Journey(at, tuple(legs), prompts)
@@ -248,8 +250,9 @@ SKILLS = {"instructions": "correct", "sums": "strict"}
 def changes(journey: Journey) -> list[Change]:
     """What each stage changed of every skill that both it and the stage before it were asked for."""
     found = []
+    scores = {leg.part.stage: leg.scores for leg in journey.legs}
     for stage, before in BEGAN_WITH.items():
-        now, then = journey[stage].scores, journey[before].scores
+        now, then = scores.get(stage), scores.get(before)
         for suite, part in SKILLS.items():
             if now is not None and then is not None and suite in now.greedy and suite in then.greedy:
                 by = compare(now[suite], then[suite], part)
