@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 
+from insideout.data.suite import Message
 from insideout.errors import BadInput
 from insideout.recipes import solver, thinker
 from insideout.recipes.board import SUITES
@@ -65,6 +66,14 @@ def test_grpo_goes_on_from_it_on_its_own_sums(begun, tmp_path):
     further = make_in(solver.STAGE, settings, tmp_path / "one", "tiny", lambda event: None)
     assert further.tokenizer().fingerprint == run.tokenizer().fingerprint
     assert further.suites == run.suites and len(further.metrics()) == 1
+
+
+def test_one_that_learned_without_think_tokens_can_still_be_asked(begun, tmp_path):
+    start, _ = begun
+    changed = {"model": str(start.path), "steps": 1, "warmup_steps": 0, "questions": 2, "check_samples": 1}
+    run = make_in(solver.STAGE, change(solver.SETTINGS["tiny"], changed), tmp_path / "one", "tiny", lambda event: None)
+    assert run.tokenizer().fingerprint == start.tokenizer().fingerprint
+    assert run.writer(0.0).write([(Message("user", "3+4"),)], 1, 0, 3)[0][0].ids
 
 
 @pytest.mark.parametrize(

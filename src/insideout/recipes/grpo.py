@@ -35,7 +35,7 @@ from insideout.training.metrics import Metric, together
 if TYPE_CHECKING:
     from insideout.data.problems.from_file import FromFile
     from insideout.data.suite import Question
-    from insideout.reasoning.thinking import ThinkingFormat, ThinkingWriter
+    from insideout.finetuning.chat import ChatFormat, ChatWriter
     from insideout.recipes.start import Start
 
 
@@ -117,16 +117,25 @@ class Solver(Reinforced):
     suites = ("sums",)
     """What it can be asked."""
 
-    def chat(self) -> "ThinkingFormat":
-        """How it is spoken with."""
+    def chat(self) -> "ChatFormat":
+        """How it is spoken with: with its thinking marked, where it began with a model that has tokens for it."""
         from insideout.finetuning.templates import TEMPLATES
+        from insideout.reasoning.thinking import THINK, ThinkingFormat
+        from insideout.recipes.start import chat_of
+
+        tokenizer, template = self.tokenizer(), str(self.about["template"])
+        if THINK not in tokenizer.special_ids:
+            return chat_of(tokenizer, template)  # type: ignore[no-any-return]
+        return ThinkingFormat(tokenizer, TEMPLATES[template])
+
+    def writer(self, temperature: float = 1.0) -> "ChatWriter":
+        """The model, asked for answers that show their thinking. At temperature 0 it writes the likeliest."""
         from insideout.reasoning.thinking import ThinkingFormat
 
-        return ThinkingFormat(self.tokenizer(), TEMPLATES[self.about["template"]])
-
-    def writer(self, temperature: float = 1.0) -> "ThinkingWriter":
-        """The model, asked for answers that show their thinking. At temperature 0 it writes the likeliest."""
-        return writer_of(self.model(), self.chat(), temperature)
+        chat = self.chat()
+        if isinstance(chat, ThinkingFormat):
+            return writer_of(self.model(), chat, temperature)
+        return chat.writer(self.model(), temperature)
 
 
 def start_of(config: GRPOConfig, inputs: Inputs) -> "tuple[Start, Sums | FromFile]":

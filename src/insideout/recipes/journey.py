@@ -9,7 +9,8 @@
 
 Each stage is a recipe, which begins with what the one before it left: nothing here trains. So a journey that was
 stopped goes on where it was, and what was made by itself is not made again. ppo and dpo are two ways from the same
-assistant; the life goes on from dpo. Used in part 4.
+assistant; the life goes on from dpo.
+Taught in book/4-reasoning-with-transformers/14_the_journey.md.
 """
 
 import html

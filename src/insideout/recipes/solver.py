@@ -2,7 +2,7 @@
 
 The same method and the same program as `grpo`, which begins with the undecided, a model that knows nothing but sums.
 This one began with stories of the town, answers its questions, and may forget them.
-Used in part 4.
+Taught in book/4-reasoning-with-transformers/14_the_journey.md.
 """
 
 from dataclasses import dataclass

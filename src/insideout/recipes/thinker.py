@@ -7,7 +7,7 @@
 It goes on from the aligned assistant: the same weights, vocabulary and template, and two new rows, for the think
 tokens. As the undecided it sees both ways to solve a sum, so that there is something left for a verifier to teach.
 What is not rehearsed is forgotten: therefore some of each batch are conversations of the kind that it was tuned on.
-`solver` goes on from it. Used in part 4.
+`solver` goes on from it. Taught in book/4-reasoning-with-transformers/14_the_journey.md.
 Sources: Wei et al. 2022 (chain of thought); rehearsal: Ouyang et al. 2022, §3.5 (PPO-ptx).
 """
 
