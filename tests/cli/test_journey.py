@@ -73,7 +73,7 @@ def test_one_command_takes_the_model_through_its_life_and_ends_in_one_report(cal
     assert out.splitlines()[-1].startswith("Report: ") and report.is_file()
     page = html.unescape(report.read_text("utf-8"))
     headings = re.findall(r"<h2>(.*?)</h2>", page)
-    for heading in ("The scoreboard", "The same five prompts", "What was forgotten", "What it cost"):
+    for heading in ("In short", "The scoreboard", "The same five prompts", "What was forgotten", "What it cost"):
         assert heading in headings
     for part in LIFE:
         assert f"<th>{part.stage}</th>" in page

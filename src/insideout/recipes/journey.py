@@ -341,10 +341,28 @@ def sections(journey: Journey) -> Iterator[Section]:
     yield Section("Machine", table(machines(journey)))
 
 
+def in_short(journey: Journey) -> str:
+    """The few rows of the scoreboard that a life is told by."""
+    told = [(suite, how, part) for suite, part in SKILLS.items() for how in (part, f"{part}, sampled")]
+    told.append(("model", "forgotten", "forgotten"))
+    columns = [
+        {(group, name): metric for group, name, metric in leg.scores.rows()} for leg in journey.writing if leg.scores
+    ]
+    head = "".join(f"<th>{leg.part.stage}</th>" for leg in journey.writing)
+    body = ""
+    for group, name, part in told:
+        words = "stories, bits per byte" if group == "model" else f"{group}{', drawn' if name != part else ''}"
+        cells = "".join(
+            f"<td>{shown(each[group, name]) if (group, name) in each else LEFT_OUT}</td>" for each in columns
+        )
+        body += f"<tr><th>{words}</th>{cells}</tr>"
+    return f'<div class="wide"><table><tr><th></th>{head}</tr>{body}</table></div>'
+
+
 def answers_to(i: int, journey: Journey) -> str:
     """One prompt, and what every stage answered."""
     rows = "".join(
-        f"<tr><th>{leg.part.stage}</th><td>{'right' if leg.said[i].right else 'wrong'}</td>"
+        f'<tr><th>{leg.part.stage}</th><td class="said">{"right" if leg.said[i].right else "wrong"}</td>'
         f"<td>{html.escape(leg.said[i].text.strip()[:ANSWER_SHOWN]) or '(nothing)'}</td></tr>"
         for leg in journey.writing
     )

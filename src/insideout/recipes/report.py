@@ -227,6 +227,8 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--rule);
   overflow-wrap: anywhere; }
 th { font-weight: 400; color: var(--soft); width: 11.5rem; }
+.wide { overflow-x: auto; }
+.wide th, .wide td, .said { white-space: nowrap; overflow-wrap: normal; width: auto; }
 .groups { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 0 2rem; }
 @media (max-width: 34rem) { body { padding-top: 1.25rem; } .chart text { font-size: 24px; } th { width: 9.5rem; }
   .cards { grid-template-columns: 1fr 1fr; } .value { font-size: 1.35rem; } }
