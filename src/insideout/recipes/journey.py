@@ -14,8 +14,8 @@ Taught in book/4-reasoning-with-transformers/14_the_journey.md.
 """
 
 import html
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ from insideout.data.suite import Question, Suite
 from insideout.data.town.instructions import Town
 from insideout.errors import BadInput
 from insideout.estimates import Interval
-from insideout.recipes.board import Board, StageScores, shown, stage_scores
+from insideout.recipes.board import QUESTIONS, SEED, Board, StageScores, shown, stage_scores
 from insideout.recipes.chart import Line, line_chart
 from insideout.recipes.report import Card, Section, charts, page, table
 from insideout.recipes.runs import read_object
-from insideout.recipes.scoreboard import compare
-from insideout.recipes.stage import obtain, plan, time_taken, whole
+from insideout.recipes.scoreboard import Scores, compare, score
+from insideout.recipes.stage import find, obtain, plan, time_taken, whole
 from insideout.scales import Scale
 from insideout.training.metrics import Metric
 from insideout.words import duration, rounded
@@ -60,7 +60,8 @@ LIFE = (
     Part("solver", "GRPO: it learns from which of its answers are right", 5.0),
 )
 
-LEFT_OUT = "–"
+MANNERS = {"greedy": 0.0, "sampled": 1.0}
+"""How every stage is asked: for its likeliest answer, and for one drawn as it believes; with the temperature."""
 ANSWER_SHOWN = 400
 """Characters of an answer that the report shows."""
 
@@ -103,6 +104,14 @@ class Leg:
     """None for a stage that writes nothing."""
     said: tuple[Said, ...]
     """Its answers to the five prompts, the likeliest."""
+    sums: Mapping[str, Scores] = field(default_factory=dict)
+    """Its scores in the sums that the thinker learns, greedy and sampled: asked of every stage that writes."""
+
+    def skill(self, name: str, manner: str = "greedy") -> Scores:
+        """Its scores in the town's instructions or in sums, of the likeliest answers or of drawn ones."""
+        assert self.scores is not None, "only of a stage that writes"
+        found = self.sums if name == "sums" else {each: getattr(self.scores, each)[name] for each in MANNERS}
+        return found[manner]
 
 
 @dataclass(frozen=True)
@@ -172,7 +181,13 @@ def leg_of(part: Part, at: Scale, prompts: Sequence[Prompt]) -> Leg:
     writes = hasattr(result, "writer")
     scores = stage_scores(part.stage, scale=at) if writes else None
     said = tuple(asked(result.writer(0.0), prompts)) if writes else ()
-    return Leg(part, result, seconds_of(wanted.folder), learned(result), scores, said)
+    sums = {manner: added(result.writer(temperature), at) for manner, temperature in MANNERS.items()} if writes else {}
+    return Leg(part, result, seconds_of(wanted.folder), learned(result), scores, said, sums)
+
+
+def added(writer: Any, at: Scale) -> Scores:
+    """How well a model adds: test sums such as the thinker learns."""
+    return score(writer, find("thinker").settings[at].suite, QUESTIONS[at], SEED)
 
 
 def asked(writer: Any, prompts: Sequence[Prompt]) -> Iterator[Said]:
@@ -250,14 +265,12 @@ SKILLS = {"instructions": "correct", "sums": "strict"}
 
 def changes(journey: Journey) -> list[Change]:
     """What each stage changed of every skill that both it and the stage before it were asked for."""
-    found = []
-    scores = {leg.part.stage: leg.scores for leg in journey.legs}
+    found, legs = [], {leg.part.stage: leg for leg in journey.writing}
     for stage, before in BEGAN_WITH.items():
-        now, then = scores.get(stage), scores.get(before)
-        for suite, part in SKILLS.items():
-            if now is not None and then is not None and suite in now.greedy and suite in then.greedy:
-                by = compare(now[suite], then[suite], part)
-                found.append(Change(stage, suite, part, then[suite][part], now[suite][part], by))
+        if stage in legs and before in legs:
+            for name, part in SKILLS.items():
+                now, then = legs[stage].skill(name), legs[before].skill(name)
+                found.append(Change(stage, name, part, then[part], now[part], compare(now, then, part)))
     return found
 
 
@@ -298,20 +311,12 @@ def write_report(journey: Journey, path: Path) -> Path:
 
 
 def cards(journey: Journey) -> list[Card]:
-    """The headline: what the last stage can do, beside the first that could be asked."""
-    found = []
-    for suite, part in SKILLS.items():
-        asked = [leg for leg in journey.writing if leg.scores is not None and suite in leg.scores.greedy]
-        if asked:
-            first, last = (shown(measure_of(leg, suite, part)) for leg in (asked[0], asked[-1]))
-            found.append(Card(f"{suite}, right", f"{last} %", f"{asked[0].part.stage}: {first} %"))
+    """The headline: what the last stage can do, beside the first."""
+    found, first, last = [], journey.writing[0], journey.writing[-1]
+    for name, part in SKILLS.items():
+        before, after = (shown(leg.skill(name).metrics[part]) for leg in (first, last))
+        found.append(Card(f"{name}, right", f"{after} %", f"{first.part.stage}: {before} %"))
     return [*found, Card("time", duration(journey.seconds), "of all stages, scoring not counted")]
-
-
-def measure_of(leg: Leg, suite: str, part: str) -> Any:
-    """A measured share of the likeliest answers."""
-    assert leg.scores is not None
-    return leg.scores.greedy[suite].metrics[part]
 
 
 def sections(journey: Journey) -> Iterator[Section]:
@@ -321,8 +326,14 @@ def sections(journey: Journey) -> Iterator[Section]:
         "ppo and dpo begin with the same assistant; the life goes on from dpo.",
     )  # fmt: skip
     yield Section(
-        "The scoreboard", f'<div style="overflow-x:auto">{journey.board()._repr_html_()}</div>',
-        "Test questions that no stage was trained on; ± half a 95% interval. A dash: it was not asked.",
+        "In short", in_short(journey),
+        "Right answers to test questions, the likeliest and one that is drawn, in %; held-out stories in bits per byte. "
+        "Sums are such as the thinker learns, and every stage is asked them.",
+    )  # fmt: skip
+    yield Section(
+        "The scoreboard", f'<div class="wide">{journey.board()._repr_html_()}</div>',
+        "Test questions that no stage was trained on; ± half a 95% interval. A dash: it was not asked. Its sums have more "
+        "numbers, and larger ones, than those that were learned.",
     )  # fmt: skip
     yield Section("The same five prompts", "".join(answers_to(i, journey) for i in range(len(journey.prompts))))
     yield Section(
@@ -342,20 +353,19 @@ def sections(journey: Journey) -> Iterator[Section]:
 
 
 def in_short(journey: Journey) -> str:
-    """The few rows of the scoreboard that a life is told by."""
-    told = [(suite, how, part) for suite, part in SKILLS.items() for how in (part, f"{part}, sampled")]
-    told.append(("model", "forgotten", "forgotten"))
-    columns = [
-        {(group, name): metric for group, name, metric in leg.scores.rows()} for leg in journey.writing if leg.scores
-    ]
-    head = "".join(f"<th>{leg.part.stage}</th>" for leg in journey.writing)
-    body = ""
-    for group, name, part in told:
-        words = "stories, bits per byte" if group == "model" else f"{group}{', drawn' if name != part else ''}"
-        cells = "".join(
-            f"<td>{shown(each[group, name]) if (group, name) in each else LEFT_OUT}</td>" for each in columns
-        )
-        body += f"<tr><th>{words}</th>{cells}</tr>"
+    """The few measures that a life is told by."""
+    legs = journey.writing
+    rows = {
+        f"{name}{', drawn' if manner == 'sampled' else ''}": [leg.skill(name, manner).metrics[part] for leg in legs]
+        for name, part in SKILLS.items()
+        for manner in MANNERS
+    }
+    rows["stories, bits per byte"] = [leg.scores.model["forgotten"] for leg in legs if leg.scores is not None]
+    head = "".join(f"<th>{leg.part.stage}</th>" for leg in legs)
+    body = "".join(
+        f"<tr><th>{name}</th>{''.join(f'<td>{shown(each)}</td>' for each in values)}</tr>"
+        for name, values in rows.items()
+    )
     return f'<div class="wide"><table><tr><th></th>{head}</tr>{body}</table></div>'
 
 
