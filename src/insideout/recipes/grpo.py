@@ -119,13 +119,15 @@ class Solver(Reinforced):
 
     def chat(self) -> "ChatFormat":
         """How it is spoken with: with its thinking marked, where it began with a model that has tokens for it."""
+        from insideout.data.problems.steps import THINK
         from insideout.finetuning.templates import TEMPLATES
-        from insideout.reasoning.thinking import THINK, ThinkingFormat
+        from insideout.reasoning.thinking import ThinkingFormat
         from insideout.recipes.start import chat_of
 
         tokenizer, template = self.tokenizer(), str(self.about["template"])
         if THINK not in tokenizer.special_ids:
-            return chat_of(tokenizer, template)  # type: ignore[no-any-return]
+            found: ChatFormat = chat_of(tokenizer, template)
+            return found
         return ThinkingFormat(tokenizer, TEMPLATES[template])
 
     def writer(self, temperature: float = 1.0) -> "ChatWriter":

@@ -327,13 +327,13 @@ def sections(journey: Journey) -> Iterator[Section]:
     )  # fmt: skip
     yield Section(
         "In short", in_short(journey),
-        "Right answers to test questions, the likeliest and one that is drawn, in %; held-out stories in bits per byte. "
-        "Sums are such as the thinker learns, and every stage is asked them.",
+        "Right answers to test questions, the likeliest and one that is drawn, in %; held-out stories in bits per "
+        "byte. Sums are such as the thinker learns, and every stage is asked them.",
     )  # fmt: skip
     yield Section(
         "The scoreboard", f'<div class="wide">{journey.board()._repr_html_()}</div>',
-        "Test questions that no stage was trained on; ± half a 95% interval. A dash: it was not asked. Its sums have more "
-        "numbers, and larger ones, than those that were learned.",
+        "Test questions that no stage was trained on; ± half a 95% interval. A dash: it was not asked. Its sums have "
+        "more numbers, and larger ones, than those that were learned.",
     )  # fmt: skip
     yield Section("The same five prompts", "".join(answers_to(i, journey) for i in range(len(journey.prompts))))
     yield Section(
