@@ -56,12 +56,11 @@ def test_seconds_are_those_of_all_sittings(tmp_path):
 
 def test_the_time_left_goes_by_the_pace_until_now():
     first, *rest = LIFE
-    leg = Leg(first, None, 30 * first.minutes, None, None, ())  # twice as fast as where this was written
+    leg = Leg(first, None, 30 * first.minutes, None, None, ())  # twice as fast as was guessed
     minutes = sum(part.minutes for part in rest)
     assert time_left([leg], rest, "laptop") == f"; about {duration(30 * minutes)} left in all"
     assert time_left([], LIFE, "tiny") == "", "of this machine nothing is known yet"
     assert "left in all" in time_left([], LIFE, "laptop")
-    assert sum(part.minutes for part in LIFE) <= 45
 
 
 @pytest.mark.parametrize(

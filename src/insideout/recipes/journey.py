@@ -46,17 +46,17 @@ class Part:
     words: str
     """What happens to the model."""
     minutes: float
-    """How long it takes at laptop scale on one core of the machine on which this was written, scored as well."""
+    """About how long, at laptop scale on one core: a guess, for the time left before a pace is known."""
 
 
 LIFE = (
     Part("base", "Pretraining: it reads stories of the town", 2.0),
-    Part("sft", "Supervised fine-tuning: it learns to answer", 6.0),
-    Part("pairs", "Its answers are compared, two and two", 1.5),
-    Part("reward", "A copy of it learns which answers are preferred: the reward model", 2.0),
-    Part("ppo", "It learns from that reward, with a critic", 6.0),
-    Part("dpo", "Another way from the same start: it learns from the pairs directly", 3.0),
-    Part("thinker", "Reasoning SFT: it is taught to think", 3.0),
+    Part("sft", "Supervised fine-tuning: it learns to answer", 8.0),
+    Part("pairs", "Its answers are compared, two and two", 4.0),
+    Part("reward", "A copy of it learns which answers are preferred: the reward model", 5.0),
+    Part("ppo", "It learns from that reward, with a critic", 7.0),
+    Part("dpo", "Another way from the same start: it learns from the pairs directly", 6.0),
+    Part("thinker", "Reasoning SFT: it is taught to think", 4.0),
     Part("solver", "GRPO: it learns from which of its answers are right", 5.0),
 )
 
@@ -226,7 +226,7 @@ def learned(result: Any) -> tuple[float, str] | None:
 def time_left(done: Sequence[Leg], waiting: Sequence[Part], at: Scale) -> str:
     """What to say of the time that the stages from here on will take: as last time, or by the pace until now.
 
-    Before anything is known of this machine, the pace of the one on which this was written is told, at laptop scale.
+    Before anything is known of this machine, the guess is told at laptop scale, and nothing at others.
     """
     known = [(leg.seconds, leg.part.minutes) for leg in done if leg.seconds is not None]
     pace = sum(took for took, _ in known) / sum(minutes for _, minutes in known) if known else None
