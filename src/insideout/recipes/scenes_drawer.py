@@ -88,11 +88,11 @@ SETTINGS: dict[Scale, ScenesDrawerConfig] = {
         ),
     ),
     "laptop": ScenesDrawerConfig(
-        word_layers=1,
-        model=DiTConfig(size=16, channels=3, patch=4, d_model=64, n_layers=5, n_heads=4, text_width=64),
+        questions=60, steps_drawn=8, word_layers=1,
+        model=DiTConfig(size=16, channels=3, patch=4, d_model=64, n_layers=4, n_heads=4, text_width=64),
         train=TrainConfig(
-            steps=6000, batch_size=32, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
-            precision="float32", ema_half_life=150.0, eval_every=1000, checkpoint_every=250,
+            steps=2000, batch_size=32, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
+            precision="float32", ema_half_life=100.0, eval_every=500, checkpoint_every=100,
         ),
     ),
     "gpu": ScenesDrawerConfig(

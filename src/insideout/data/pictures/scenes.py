@@ -5,8 +5,8 @@
 
 As many as are wanted are made on the spot; none is stored. Of the combinations of colours, shapes, counts and relations
 a part is held out, by a hash: of them no picture is ever trained on, so that drawing one right is no memory.
-Things stand on the points of a grid, two pixels apart where a side has 16. Edges are soft: a pixel is covered in part,
-by its distance to the outline. Background is black.
+Things stand on the nine inner points of a grid, four pixels apart where a side has 16. Edges are soft: a pixel is
+covered in part, by its distance to the outline. Background is black.
 Used in part 5, by the chapters on words and pictures and on text conditioning.
 """
 
@@ -35,7 +35,7 @@ SOFTNESS = 1.2 / 16
 GAP = 1.0 / 16
 """The least room between two things."""
 MARGIN = 0.15 / 16
-GRID = 8
+GRID = 4
 """Steps of the grid from one side of a picture to the other."""
 CLEAR = 1.5 / 16
 """By how much more a thing must lie above another than beside it, to be above."""
