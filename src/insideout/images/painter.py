@@ -10,9 +10,9 @@ holds the noise too, 48 numbers in a patch, which a narrow model would have to c
 Some captions are dropped while it learns, so that one model knows scenes and what all of them have in common, and can
 be guided. A caption that says nothing is pads alone. The encoder learns together with what reads it; that of CLIP
 learned by itself before, from many more texts than there are pictures to draw.
-Shapes: B pictures, L words. Used in part 5. Sources: Rombach et al. 2022, §3.3 (cross-attention to a text); Saharia et
-al. 2022 (Imagen), §2.2 (guidance by a text that is dropped); Li and He 2025, §4 (pictures predicted, velocities
-compared).
+Shapes: B pictures, L words. Taught in book/5-from-noise-to-images/09_text_conditioning.md. Sources: Rombach et al.
+2022, §3.3 (cross-attention to a text); Saharia et al. 2022 (Imagen), §2.2 (guidance by a text that is dropped); Li and
+He 2025, §4 (pictures predicted, velocities compared).
 """
 
 from collections.abc import Mapping, Sequence
