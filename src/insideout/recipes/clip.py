@@ -77,8 +77,8 @@ SETTINGS: dict[Scale, CLIPRecipeConfig] = {
     ),
     "laptop": CLIPRecipeConfig(
         train=TrainConfig(
-            steps=800, batch_size=128, lr=2e-3, min_lr=2e-5, warmup_steps=40, optimizer="muon", weight_decay=0.01,
-            precision="float32", eval_every=200, checkpoint_every=400,
+            steps=400, batch_size=64, lr=2e-3, min_lr=2e-5, warmup_steps=30, optimizer="muon", weight_decay=0.01,
+            precision="float32", eval_every=100, checkpoint_every=400,
         ),
     ),
     "gpu": CLIPRecipeConfig(
