@@ -5,7 +5,7 @@
     velocity = (data − x_t) / (1 − t)              on the straight path; divided by no less than 0.05
 
 What the transformer gives is the picture that it believes in. A scene is flat and simple, and so is that; a velocity
-holds the noise too, 48 numbers in a patch, which a narrow model would have to carry through all its layers.
+holds the noise too, every number of a patch of it, which a narrow model would have to carry through all its layers.
 
 Some captions are dropped while it learns, so that one model knows scenes and what all of them have in common, and can
 be guided. A caption that says nothing is pads alone. The encoder learns together with what reads it; that of CLIP

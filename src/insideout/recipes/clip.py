@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 class CLIPRecipeConfig:
     """The encoders' sizes, and how they are trained."""
 
-    size: int = 16
+    size: int = 24
     """Pixels of a scene's side."""
-    patch: int = 4
+    patch: int = 8
     """Pixels of a patch's side."""
     d_model: int = 64
     """Width of a word's and of a patch's vector."""
@@ -69,7 +69,7 @@ class CLIPRecipeConfig:
 
 SETTINGS: dict[Scale, CLIPRecipeConfig] = {
     "tiny": CLIPRecipeConfig(
-        d_model=16, n_layers=1, n_heads=2, d_common=8, pairs=16,
+        size=16, patch=4, d_model=16, n_layers=1, n_heads=2, d_common=8, pairs=16,
         train=TrainConfig(
             steps=30, batch_size=16, lr=3e-3, min_lr=3e-4, warmup_steps=5, precision="float32", eval_every=15,
             checkpoint_every=15,
@@ -82,7 +82,7 @@ SETTINGS: dict[Scale, CLIPRecipeConfig] = {
         ),
     ),
     "gpu": CLIPRecipeConfig(
-        size=32, d_model=256, n_layers=6, n_heads=8, d_common=128, pairs=512,
+        size=48, d_model=256, n_layers=6, n_heads=8, d_common=128, pairs=512,
         train=TrainConfig(
             steps=10_000, batch_size=1024, lr=1e-3, min_lr=1e-5, warmup_steps=200, weight_decay=0.01, eval_every=500,
             checkpoint_every=1000,

