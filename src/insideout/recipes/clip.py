@@ -77,8 +77,8 @@ SETTINGS: dict[Scale, CLIPRecipeConfig] = {
     ),
     "laptop": CLIPRecipeConfig(
         train=TrainConfig(
-            steps=400, batch_size=64, lr=2e-3, min_lr=2e-5, warmup_steps=30, optimizer="muon", weight_decay=0.01,
-            precision="float32", eval_every=100, checkpoint_every=400,
+            steps=300, batch_size=64, lr=2e-3, min_lr=2e-5, warmup_steps=30, optimizer="muon", weight_decay=0.01,
+            precision="float32", eval_every=100, checkpoint_every=300,
         ),
     ),
     "gpu": CLIPRecipeConfig(
