@@ -28,7 +28,7 @@ __all__ = ["PALETTE", "Item", "Scenes", "coverage", "draw", "item_of", "place", 
 
 SIDE = 16
 SMALLEST_SIDE, LARGEST_SIDE = 16, 128
-RADII = {"small": 1.7 / 16, "large": 2.4 / 16}
+RADII = {"small": 1.8 / 16, "large": 2.4 / 16}
 """Of a circle, as a share of the picture's side; the other shapes are about as wide."""
 SOFTNESS = 1.2 / 16
 """Width of an edge, as a share of the side."""

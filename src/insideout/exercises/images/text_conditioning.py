@@ -168,7 +168,7 @@ SAID_MISTAKES: list[tuple[str, Callable[[str, str, str], Said]]] = [
     ),
     (
         "The first and the last have changed places throughout.",
-        lambda a, r, b: tuple(reversed(same_side(a, r, b))),  # type: ignore[return-value]
+        lambda a, r, b: (same_side(a, r, b)[2], same_side(a, r, b)[1], same_side(a, r, b)[0]),
     ),
     (
         "The relation is lost: it must stand between the things.",
