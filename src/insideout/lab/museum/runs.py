@@ -61,7 +61,7 @@ def settings(kind: str, seed: int, at: Scale) -> Any:
     steps, small = STEPS[at][kind], at == "tiny"
     size = 6 if small else 24 if kind in ("sft", "lora") else 16
     drawn = PolicyConfig(
-        prompts=4 if small else 16, samples=4, epochs=2, max_new_tokens=Letters.max_new_tokens, beta=0.02,
+        prompts=4 if small else 16, samples=4, epochs=2, max_new_tokens=Letters.max_new_tokens, beta=0.1,
         advantage="gae", truncated="score",
     )  # fmt: skip
     n = drawn.prompts * drawn.samples
