@@ -14,7 +14,7 @@ from insideout.data.suite import Message
 from insideout.errors import BadInput
 from insideout.finetuning import divergence, losses, policy_training
 from insideout.finetuning.advantages import leave_one_out
-from insideout.lab.museum import FAULTS, exhibits, fault, name_the_fault, possible
+from insideout.lab.museum import FAULTS, LABELS, exhibits, fault, name_the_fault, possible
 from insideout.lab.museum.exhibits import SOUND
 from insideout.lab.museum.faults import active, find
 from insideout.lab.museum.letters import Letters, chat_format, spoiled
@@ -212,6 +212,10 @@ def test_the_doctor_leaves_the_sound_in_peace(kind, sound):
 # The grader.
 
 
+def test_every_fault_has_its_label():
+    assert list(LABELS) == NAMES
+
+
 def test_the_grader_names_what_gives_a_fault_away():
     hung = exhibits()
     assert len(hung) >= 16 and SOUND in hung.values() and len(set(hung.values())) == len(hung)
@@ -219,7 +223,7 @@ def test_the_grader_names_what_gives_a_fault_away():
         found = name_the_fault(label, name)
         assert found.right and found.startswith("Right")
         if name != SOUND:
-            assert FAULTS[name].symptom in found and FAULTS[name] in possible(label)
+            assert LABELS[name].symptom in found and FAULTS[name] in possible(label)
             assert not name_the_fault(label, SOUND).right
         for other in possible(label):
             assert name_the_fault(label, other.name).right == (other.name == name)

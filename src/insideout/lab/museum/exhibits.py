@@ -17,6 +17,7 @@ from typing import Any
 
 from insideout.errors import BadInput
 from insideout.lab.museum.faults import FAULTS, Fault, find
+from insideout.lab.museum.labels import LABELS
 from insideout.lab.museum.runs import KINDS, make
 from insideout.lab.studies import Results, study
 
@@ -192,8 +193,8 @@ def name_the_fault(label: str, name: str) -> Graded:
     if name == there:
         if there == SOUND:
             return Graded("Right: nothing is wrong with it. Its curves are as noisy as those of any sound run.", True)
-        fault = find(there)
-        words = f"Right: {fault.words}. {fault.symptom} The switch replaced {fault.target}. Met in: {fault.source}."
+        plate, target = LABELS[there], find(there).target
+        words = f"Right: {plate.words}. {plate.symptom} The switch replaced {target}. Met in: {plate.source}."
         return Graded(words, True)
     if name == SOUND:
         return Graded("No, something is wrong with it: hold each panel against the grey one.", False)
@@ -201,7 +202,9 @@ def name_the_fault(label: str, name: str) -> Graded:
     kind = kind_of(there)
     if guessed.kind != kind:
         return Graded(f"No: {name} is a fault of {guessed.kind}, and this is a run of {kind}.", False)
-    return Graded(f"No. Were it that {guessed.words}, you would see this: {guessed.symptom} Look again.", False)
+    return Graded(
+        f"No. Were it that {LABELS[name].words}, you would see this: {LABELS[name].symptom} Look again.", False
+    )
 
 
 def possible(label: str) -> list[Fault]:

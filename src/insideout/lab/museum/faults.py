@@ -33,17 +33,11 @@ class Fault:
     """A classic fault."""
 
     name: str
-    words: str
-    """What is broken, in a few words."""
     target: str
     """The one function that is replaced: "insideout.data.batch:Batch.reading"."""
     twin: Twin
     kind: str
     """The kind of run that it breaks: sft, lora, reward, dpo, ppo or rloo."""
-    symptom: str
-    """What gives it away, in a sentence."""
-    source: str
-    """Where it was met: threads and works."""
     guard: str = ""
     """What in the real code would stop such a run, and is switched off with it."""
     part: int = 3
@@ -57,12 +51,12 @@ BROKEN = ("tuning", "pairs", "policies")
 _on: list[str] = []
 
 
-def breaks(target: str, words: str, kind: str, *, symptom: str, source: str, **more: Any) -> Callable[[Twin], Twin]:
+def breaks(target: str, kind: str, **more: Any) -> Callable[[Twin], Twin]:
     """Register the decorated function, from the real one to its broken twin, as the fault of its own name."""
 
     def register(twin: Twin) -> Twin:
         name = twin.__name__
-        FAULTS[name] = Fault(name, words, target, twin, kind, symptom, source, **more)
+        FAULTS[name] = Fault(name, target, twin, kind, **more)
         return twin
 
     return register

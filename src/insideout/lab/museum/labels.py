@@ -1,0 +1,153 @@
+"""What the faults of the museum are called, what gives each away, and where it was met.
+
+Apart from the switches, so that a better word trains nothing anew. Used by exhibits.py beside this.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["LABELS", "Label"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """The plate under an exhibit."""
+
+    words: str
+    """What is broken, in a few words."""
+    symptom: str
+    """What gives it away."""
+    source: str
+    """Where it was met: threads and works."""
+
+
+LABELS = {
+    "mask_off_by_one": Label(
+        "the loss mask is one place late",
+        "The loss falls, and answers are wrong from their first letter on: that one was never learned, and the others"
+        " follow from it.",
+        "minimind #395; mlx-lm-lora #80; OpenRLHF #294",
+    ),
+    "pad_is_stop": Label(
+        "the pad token is the stop token, and pads are masked",
+        "Everything looks well but the share of answers that end by themselves: it is 0, and each answer runs on "
+        "until it is cut off.",
+        "mlabonne/llm-course #33; unsloth #416; DeepSeek-Coder #163; trl #734",
+    ),
+    "prompt_learned": Label(
+        "the prompt is learned too",
+        "The loss stays high, at what random letters cost, and the share of learned tokens is 100%.",
+        "marin #7237; trl PR #4201",
+    ),
+    "shifted_twice": Label(
+        "targets are shifted twice",
+        "Answers begin with their second letter and leave out every other one: the letter after the next was learned,"
+        " and no loss shows it.",
+        "the mirror image of ms-swift PR #8436; a classic where the model shifts by itself",
+    ),
+    "sees_ahead": Label(
+        "attention sees what it is to foretell",
+        "The loss falls to nothing, in training and on held-out data, and most answers are wrong.",
+        "a classic: a mask that is lost between two ways to compute attention",
+    ),
+    "documents_leak": Label(
+        "packed documents see each other",
+        "The loss falls more slowly, and right answers lag behind it: alone, a word stands where it never stood.",
+        "trl #1230; LlamaFactory #2289; functionary #265; nanochat PR #400",
+    ),
+    "lr_too_large": Label(
+        "the learning rate is a hundred times too large",
+        "The loss rises above where it began and comes down to a plateau that is far too high; hardly an answer is "
+        "right.",
+        "a classic: a decimal point, or the rate of an adapter for a whole model",
+    ),
+    "lora_b_not_zero": Label(
+        "LoRA's B does not begin at 0",
+        "The first loss is far above that of the model that was gone on from: it was damaged before it learned.",
+        "Hu et al. 2021, §4.1, say why B begins at 0",
+    ),
+    "pair_sign": Label(
+        "the pair loss has the wrong sign",
+        "The loss falls and so does the share of pairs in the right order, to nearly 0.",
+        "a classic; twinkle PR #112 is of its kind",
+    ),
+    "score_at_the_pad": Label(
+        "the score is read at the last pad",
+        "One answer has two scores: alone another one than beside longer answers.",
+        "transformers #35352, #35909, #24265; trl #2778; reward-bench #137",
+    ),
+    "labels_flipped": Label(
+        "chosen and rejected are swapped in the data",
+        "Pairs come out in their order, more and more of them, and right answers become fewer: what is called chosen "
+        "is what is wrong.",
+        "a classic: a column that is named otherwise in another data set",
+    ),
+    "reference_moves": Label(
+        "the reference is the policy of this step",
+        "The loss is 0.693 at every step and never moves, while the margin grows without end: there is nothing that "
+        "could be gained enough.",
+        "a classic: a copy that shares its weights",
+    ),
+    "reference_left_out": Label(
+        "the reference is left out of the loss",
+        "The first loss is not 0.693: log-probabilities are compared themselves, and not what was gained.",
+        "of the kind of ms-swift PR #10167, where another loss was taken in silence",
+    ),
+    "dropout_in_the_policy": Label(
+        "dropout is on where the policy learns, and off where it draws",
+        "The largest ratio of the first update is not 1: what has just been drawn already has another probability.",
+        "trl #454, #744, PR #1540; reef PR #536",
+    ),
+    "rounded_logprobs": Label(
+        "log-probabilities are kept in 16 bits",
+        "The largest ratio of the first update is a little off 1, and all else looks well.",
+        "verl PR #3694, #6280; maxtext PR #5231",
+    ),
+    "advantage_sign": Label(
+        "the policy's loss has the wrong sign",
+        "The reward falls, steadily.",
+        "a classic; open-r1 #239 and trl #2703 ask whether a rising loss is one",
+    ),
+    "kl_sign": Label(
+        "going away from the reference is rewarded",
+        "The KL rises higher than in a sound run, and the reward stays behind: going away is what pays.",
+        "divergences with their sides swapped: trl PR #3043, twinkle PR #112",
+    ),
+    "kl_that_is_none": Label(
+        "the KL in the loss is k1, whose gradient is 0 on average",
+        "The KL goes where it would go without a leash, whatever its price.",
+        "reasoning-from-scratch 7_5_plus_kl.py; open-instruct #534, #535; trl PR #4638",
+    ),
+    "reference_follows": Label(
+        "the reference is the policy itself",
+        "The KL is exactly 0 from the first update to the last, though the policy changes.",
+        "a classic: a copy that shares its weights",
+    ),
+    "reward_lost": Label(
+        "the score stands one place behind the stop, where the mask loses it",
+        "The reward stays where it was and the critic's loss is next to nothing: all that is paid for is staying near"
+        " the reference.",
+        "trl #3750, #1893, PR #5338; miles PR #1827",
+    ),
+    "critic_detached": Label(
+        "the critic's loss is detached",
+        "The critic's explained variance stays where it began, far below 0, since it never learns.",
+        "CoursIA PR #15256",
+    ),
+    "no_baseline": Label(
+        "advantages have no baseline",
+        "What was drawn is made likelier, good or bad, so that the entropy falls faster than the reward rises.",
+        "a classic: GRPO without the mean of its group",
+    ),
+    "somewhere_in_it": Label(
+        "an answer counts as right that has the truth somewhere in it",
+        "The reward rises and the true reward falls, and answers grow until they are cut off.",
+        "open-r1 #293; verifiers PR #213",
+    ),
+    "old_is_reference": Label(
+        "the old policy of the ratio is the reference",
+        "The KL is exactly 0 after the first round, since the old policy is the reference; the ratio is that to where"
+        " training began, so that more and more tokens are beyond the clip.",
+        "a classic of short GRPO code",
+    ),
+}
+"""By the name of the fault."""
