@@ -114,14 +114,16 @@ def room(*kinds: str) -> list["Exhibit"]:
 
 
 def draw(exhibits: Sequence["Exhibit"]) -> Any:
-    """Their curves, an exhibit a row, as a figure of matplotlib."""
+    """Their curves, one exhibit below the other, three panels a row, as a figure of matplotlib."""
     import matplotlib.pyplot as plt
 
-    columns = max(len(PANELS[each.kind]) for each in exhibits)
-    figure, axes = plt.subplots(len(exhibits), columns, figsize=(2.5 * columns, 1.7 * len(exhibits)), squeeze=False)
-    for each, row in zip(exhibits, axes, strict=True):
-        each.draw_in(row)
-        row[0].set_ylabel(each.label, rotation=0, labelpad=14, fontsize=13, fontweight="bold")
+    rows = [-(-len(PANELS[each.kind]) // 3) for each in exhibits]
+    figure, axes = plt.subplots(sum(rows), 3, figsize=(7.5, 1.7 * sum(rows)), squeeze=False)
+    first = 0
+    for each, n in zip(exhibits, rows, strict=True):
+        each.draw_in(axes[first : first + n].flatten())
+        axes[first][0].set_ylabel(each.label, rotation=0, labelpad=14, fontsize=13, fontweight="bold")
+        first += n
     figure.tight_layout()
     return figure
 

@@ -109,7 +109,8 @@ LABELS = {
     ),
     "kl_sign": Label(
         "going away from the reference is rewarded",
-        "The KL rises higher than in a sound run, and the reward stays behind: going away is what pays.",
+        "The KL rises without end, answers run on until they are cut off, since each token that goes away pays, and "
+        "the reward falls to nothing.",
         "divergences with their sides swapped: trl PR #3043, twinkle PR #112",
     ),
     "kl_that_is_none": Label(
