@@ -5,26 +5,34 @@
 
 The scaler is part of the model and is saved with it: `encode` gives latents of mean 0 and deviation 1, `decode` takes
 them. So it can neither be forgotten nor applied twice; before it is fitted, both are refused.
-Shapes: B pictures, Z latent channels, h × w their resolution. Used in part 5, by the chapters on the autoencoder and on
-latent diffusion. Sources: Kingma and Welling 2014, §3 and appendix B; Rombach et al. 2022, §3.1 and appendix G.
+Shapes: B pictures, Z latent channels, h × w their resolution.
+Taught in book/5-from-noise-to-images/10_autoencoder.md.
+Sources: Kingma and Welling 2013, §3 and appendix B; Rombach et al. 2022, §3.1 and appendix G.
 """
 
+import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from insideout import files
 from insideout.checks import check_shapes
 from insideout.errors import BadInput
-from insideout.training.config import check_types
+from insideout.images.config import GROUPS, AutoencoderConfig
 from insideout.training.metrics import Metric
 
-__all__ = ["VAE_METRICS", "Autoencoder", "AutoencoderConfig", "autoencoder_loss", "gaussian_kl"]
+__all__ = [
+    "VAE_METRICS", "Autoencoder", "AutoencoderConfig", "autoencoder_loss", "gaussian_kl", "load_autoencoder",
+    "save_autoencoder",
+]  # fmt: skip
 
-GROUPS = 8
 NARROWEST, WIDEST = -12.0, 6.0
 """Of log σ²."""
 
@@ -33,38 +41,6 @@ VAE_METRICS = (
     Metric("error", "mean square of the error", section="Parts of the loss", digits=5),
     Metric("kl", "KL from the normal distribution", unit="nats per picture", section="KL"),
 )
-
-
-@dataclass(frozen=True)
-class AutoencoderConfig:
-    """Sizes of encoder and decoder."""
-
-    size: int = 16
-    """Pixels of a side."""
-    channels: int = 3
-    """Numbers of a pixel."""
-    width: int = 32
-    """Feature maps at full resolution; twice as many at each lower one."""
-    n_halvings: int = 2
-    """How often the side is halved."""
-    latent_channels: int = 4
-    """Numbers of a place in the latent."""
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        for name, least in (("size", 1), ("channels", 1), ("width", GROUPS), ("n_halvings", 0), ("latent_channels", 1)):
-            if getattr(self, name) < least:
-                raise BadInput(f"{name} is {getattr(self, name)}; it must be at least {least}.")
-        if self.width % GROUPS:
-            raise BadInput(f"width is {self.width}; it must be a multiple of {GROUPS}.")
-        if self.size % 2**self.n_halvings:
-            raise BadInput(f"size {self.size} cannot be halved {self.n_halvings} times: choose fewer n_halvings.")
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """(Z, h, w) of a latent."""
-        side = self.size // 2**self.n_halvings
-        return self.latent_channels, side, side
 
 
 class Autoencoder(nn.Module):
@@ -193,3 +169,23 @@ def autoencoder_loss(
         return total, n, {"error": error.detach().sum(), "kl": kl.detach().sum()}
 
     return loss
+
+
+def save_autoencoder(model: Autoencoder, path: Path) -> None:
+    """Weights, scaler and sizes in one file. Raises BadInput before the scaler is fitted, and on a full disk."""
+    model._check_fitted()
+    sizes = {"autoencoder": json.dumps(dataclasses.asdict(model.config))}
+    files.save(path, save({name: each.contiguous().cpu() for name, each in model.state_dict().items()}, sizes))
+
+
+def load_autoencoder(path: Path) -> Autoencoder:
+    """What save_autoencoder wrote, ready to be used. Raises BadInput for a file that is damaged or something else."""
+    content = files.content_of(path)
+    try:
+        length = int.from_bytes(content[:8], "little")
+        about = json.loads(content[8 : 8 + length])["__metadata__"]["autoencoder"]
+        model = Autoencoder(AutoencoderConfig(**json.loads(about)))
+        model.load_state_dict(load(content))
+    except (BadInput, KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+        raise BadInput(f"{path} is damaged or holds no autoencoder: make it anew.") from error
+    return model.eval()

@@ -9,7 +9,7 @@ epoch decide. Imports torch only when a model is asked for. Used from part 5 on.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from insideout.data.pictures.labelled import Pictures, Splits
+    from insideout.images.autoencoder import Autoencoder
     from insideout.images.classifier import Classifier
     from insideout.images.dit import DiT
+    from insideout.images.solvers import Solution
     from insideout.training.config import TrainConfig
 
 FACTS = {"stage": str, "n_parameters": int, "machine": str, "scale": str}
+AUTOENCODER = "autoencoder.safetensors"
 R = TypeVar("R", bound="PictureModel")
 
 
@@ -90,6 +93,49 @@ class Drawer(PictureModel):
         model = DiT(sizes)
         self._load(model, sizes, device, bool(self.config.train.ema_half_life) if averaged is None else averaged)
         return model
+
+    def draw(self, labels: "Sequence[int] | Tensor | None", device: str = "cpu", **how: Any) -> "Solution":
+        """Pictures of these classes, as insideout.images.flow.draw_pictures draws them."""
+        from insideout.images.flow import draw_pictures
+
+        return draw_pictures(self.model(device), labels, self.shape, **how)
+
+
+class LatentDrawer(Drawer):
+    """A trained model that draws latents, beside the autoencoder that makes pictures of them."""
+
+    def autoencoder(self, device: str = "cpu") -> "Autoencoder":
+        """The one whose latents it learned. Raises BadInput for another in its place."""
+        from insideout.images.autoencoder import load_autoencoder
+
+        file = self.path / AUTOENCODER
+        if fingerprint_of(file) != self.about["autoencoder"]:
+            raise BadInput(f"{file} is not the autoencoder whose latents were learned: its decoder reads others.")
+        return load_autoencoder(file).to(device)
+
+    def splits(self) -> "Splits":
+        """The pictures whose latents it learned, and those held out. Raises BadInput where they are others by now."""
+        found = pictures_of(**self.about["pictures"])
+        if found["train"].fingerprint != self.about["data"]["fingerprint"]:
+            raise BadInput(f"The pictures of {self.about['pictures']['data']} are not those of {self.path}.")
+        return found
+
+    def draw(self, labels: "Sequence[int] | Tensor | None", device: str = "cpu", **how: Any) -> "Solution":
+        """Latents of these classes, drawn from noise and decoded; so is each step of their way, where it is kept."""
+        from insideout.images.flow import draw_pictures
+
+        autoencoder = self.autoencoder(device)
+        drawn = draw_pictures(self.model(device), labels, autoencoder.config.latent_shape, **how)
+        path = drawn.trajectory
+        shown = None if path is None else autoencoder.decode(path.flatten(0, 1)).unflatten(0, path.shape[:2])
+        return drawn._replace(x=autoencoder.decode(drawn.x), trajectory=shown)
+
+
+def fingerprint_of(file: Path) -> str:
+    """Of all that a file holds. Raises BadInput where it cannot be read."""
+    from insideout import files
+
+    return hashlib.sha256(files.content_of(file)).hexdigest()
 
 
 def companions(sizes: Any) -> dict[str, str]:

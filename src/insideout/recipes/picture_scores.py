@@ -63,18 +63,16 @@ def measure(
     import torch
 
     from insideout.images.distances import kid_interval, precision_and_recall
-    from insideout.images.flow import draw_pictures
 
     if classifier.about["data"]["fingerprint"] != drawer.about["data"]["fingerprint"]:
         raise BadInput("The classifier learned from other pictures than the model that draws: give one of the same.")
-    splits, judge, model = drawer.splits(), classifier.model(), drawer.model()
+    splits, judge = drawer.splits(), classifier.model()
     real, other = splits[split], splits[OTHER[split]]
     drawn, n_calls = [], 0
     for rows in torch.split(torch.arange(len(other)), 500):
-        solution = draw_pictures(
-            model, other.labels[rows], drawer.shape, n_steps=n_steps, solver=solver, guidance=guidance,
-            seed=seed * 1_000_003 + int(rows[0]),
-        )  # fmt: skip
+        solution = drawer.draw(
+            other.labels[rows], n_steps=n_steps, solver=solver, guidance=guidance, seed=seed * 1_000_003 + int(rows[0])
+        )
         drawn.append(solution.x.clamp(-1, 1))
         n_calls = solution.n_calls
     pictures = torch.cat(drawn)

@@ -90,7 +90,6 @@ class Draw:
 
     def drawn(self, drawer: "Drawer | SceneDrawer", keep_trajectory: bool) -> "tuple[Solution, int]":
         """The pictures, and how many columns they make. Raises BadInput where the model cannot be asked so."""
-        from insideout.images.flow import draw_pictures
         from insideout.images.painter import draw_captions
         from insideout.recipes.picture_model import Drawer
 
@@ -102,7 +101,7 @@ class Draw:
             if self.prompt:
                 raise BadInput("This model draws classes and reads no prompt: name them by --label.")
             labels = labels_of(self.label or drawer.names, drawer.names)
-            return draw_pictures(drawer.model(), labels * self.n, drawer.shape, **how), len(labels)
+            return drawer.draw(labels * self.n, **how), len(labels)
         if self.label or not self.prompt:
             raise BadInput('This model draws what a sentence says: give --prompt, such as "a red circle".')
         return draw_captions(drawer.model(), self.prompt * self.n, **how), len(self.prompt)
