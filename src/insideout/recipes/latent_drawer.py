@@ -1,6 +1,6 @@
 """Digits from noise, drawn as latents: a diffusion transformer that never sees a pixel, and the decoder at its end.
 
-    noise (1, 8, 8)  ->  transformer, step by step  ->  latent (1, 8, 8)  ->  decoder of the vae  ->  picture (1, 32, 32)
+    noise (1, 8, 8)  ->  transformer, step by step  ->  latent (1, 8, 8)  ->  decoder of the vae  ->  picture (1, 16, 16)
 
 The pictures, and their classes, are those of the autoencoder; every latent is computed once, before training. The
 autoencoder is kept beside the model: latents of one are noise to the decoder of another.

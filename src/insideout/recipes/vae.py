@@ -1,6 +1,6 @@
 """A variational autoencoder of pictures: what the model that draws latents is built on.
 
-    pictures (1, 32, 32)  ->  encoder  ->  latents (1, 8, 8), scaled  ->  decoder  ->  pictures
+    pictures (1, 16, 16)  ->  encoder  ->  latents (1, 8, 8), scaled  ->  decoder  ->  pictures
 
 The handwritten digits, drawn larger, by default; MNIST, or pictures of the reader's own, by --data. When it has learned,
 its scaler is fitted to the training pictures, and both are kept in one file, autoencoder.safetensors, so that nobody
@@ -71,10 +71,10 @@ SETTINGS: dict[Scale, VAEConfig] = {
         ),
     ),
     "laptop": VAEConfig(
-        size=32, model=AutoencoderConfig(size=32, channels=1, width=16, n_halvings=2, latent_channels=1),
+        size=16, model=AutoencoderConfig(size=16, channels=1, width=16, n_halvings=1, latent_channels=1),
         train=TrainConfig(
-            steps=350, batch_size=32, lr=2e-3, min_lr=5e-5, warmup_steps=20, precision="float32", eval_every=70,
-            checkpoint_every=70,
+            steps=400, batch_size=32, lr=2e-3, min_lr=5e-5, warmup_steps=20, precision="float32", eval_every=100,
+            checkpoint_every=100,
         ),
     ),
     "gpu": VAEConfig(
