@@ -8,7 +8,15 @@ from safetensors.torch import load, save
 
 from insideout.data.pictures.scenes import scenes
 from insideout.errors import BadInput
-from insideout.images.autoencoder import VAE_METRICS, Autoencoder, AutoencoderConfig, autoencoder_loss, gaussian_kl
+from insideout.images.autoencoder import (
+    VAE_METRICS,
+    Autoencoder,
+    AutoencoderConfig,
+    autoencoder_loss,
+    gaussian_kl,
+    load_autoencoder,
+    save_autoencoder,
+)
 from insideout.training.objective import Objective, Sums
 
 SMALL = AutoencoderConfig(width=8, n_halvings=2, latent_channels=3)
@@ -93,3 +101,18 @@ def test_what_cannot_be_is_refused(model, pictures):
         AutoencoderConfig(size=20, n_halvings=3)
     with pytest.raises(BadInput, match="β is -1"):
         autoencoder_loss(-1.0)
+
+
+def test_it_is_saved_with_its_scaler_and_sizes(model, pictures, tmp_path):
+    path = tmp_path / "autoencoder.safetensors"
+    with pytest.raises(BadInput, match="scaler is not fitted"):
+        save_autoencoder(model, path)
+    assert not path.exists()
+    model.fit_scaler(pictures)
+    save_autoencoder(model, path)
+    found = load_autoencoder(path)
+    assert found.config == SMALL and not found.training
+    assert torch.equal(found.decode(found.encode(pictures)), model.decode(model.encode(pictures)))
+    path.write_bytes(save({"down.0.weight": torch.zeros(1)}))
+    with pytest.raises(BadInput, match="holds no autoencoder"):
+        load_autoencoder(path)

@@ -1,9 +1,10 @@
 """Digits from noise, drawn as latents: a diffusion transformer that never sees a pixel, and the decoder at its end.
 
-    noise (1, 8, 8)  ->  transformer, step by step  ->  latent (1, 8, 8)  ->  decoder of the vae  ->  picture (1, 16, 16)
+    noise (1, 8, 8)  ->  transformer, step by step  ->  latent (1, 8, 8)  ->  decoder of the vae  ->  picture
 
 The pictures, and their classes, are those of the autoencoder; every latent is computed once, before training. The
 autoencoder is kept beside the model: latents of one are noise to the decoder of another.
+Taught in book/5-from-noise-to-images/11_latent_diffusion.md. Source: Rombach et al. 2022, §3.
 """
 
 import dataclasses

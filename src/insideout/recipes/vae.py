@@ -2,9 +2,9 @@
 
     pictures (1, 16, 16)  ->  encoder  ->  latents (1, 8, 8), scaled  ->  decoder  ->  pictures
 
-The handwritten digits, drawn larger, by default; MNIST, or pictures of the reader's own, by --data. When it has learned,
-its scaler is fitted to the training pictures, and both are kept in one file, autoencoder.safetensors, so that nobody
-can have the one without the other.
+The handwritten digits, drawn larger, by default; MNIST, or pictures of the reader's own, by --data. When it has
+learned, its scaler is fitted to the training pictures, and both are kept in one file, autoencoder.safetensors, so that
+nobody can have the one without the other.
 """
 
 import dataclasses

@@ -33,7 +33,7 @@ KL_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor], Tensor]]] = [
     ("The pictures are summed too: one KL for each.", lambda m, v: kl_of(m, v).sum()),
     ("The pictures are averaged too: one KL for each.", lambda m, v: kl_of(m, v).mean()),
     ("Each number's KL is given: sum them for each picture.", lambda m, v: (m.square() + v.exp() - 1 - v) / 2),
-    ("The −1 is missing: an encoder that says nothing must cost 0.", lambda m, v: (m.square() + v.exp() - v).sum(1) / 2),
+    ("The −1 is missing: an encoder that says nothing costs 0.", lambda m, v: (m.square() + v.exp() - v).sum(1) / 2),
     ("The logarithm of the variance is missing.", lambda m, v: (m.square() + v.exp() - 1).sum(1) / 2),
     ("The variance is missing.", lambda m, v: (m.square() - 1 - v).sum(1) / 2),
     ("The mean is missing.", lambda m, v: (v.exp() - 1 - v).sum(1) / 2),
@@ -41,7 +41,7 @@ KL_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor], Tensor]]] = [
     ("log σ² has the wrong sign: a narrow guess costs.", lambda m, v: (m.square() + v.exp() - 1 + v).sum(1) / 2),
     ("The sign is wrong: a KL is never below 0.", lambda m, v: -kl_of(m, v)),
     ("log_variance is log σ², and is used as σ².", lambda m, v: (m.square() + v - 1 - v.abs().log()).sum(1) / 2),
-    ("exp of log σ² is σ² already: it is squared once more.", lambda m, v: (m.square() + (2 * v).exp() - 1 - v).sum(1) / 2),
+    ("exp of log σ² is σ² already: it is squared again.", lambda m, v: (m.square() + (2 * v).exp() - 1 - v).sum(1) / 2),
     ("log_variance is taken for log σ.", lambda m, v: kl_of(m, 2 * v)),
     ("σ stands where σ² should: exp(log σ² / 2).", lambda m, v: (m.square() + (v / 2).exp() - 1 - v).sum(1) / 2),
     (
@@ -97,7 +97,7 @@ SCALER_MISTAKES: list[tuple[str, Callable[[Tensor, Tensor], Tensor]]] = [
     ("Divided by the variance: its root is the deviation.", lambda f, z: (z - parts(f)[0]) / parts(f)[1] ** 2),
     ("Applied twice.", lambda f, z: scaled(f, scaled(f, z))),
     ("This is the way back: the decoder's side.", lambda f, z: z * parts(f)[1] + parts(f)[0]),
-    ("Scaled first and shifted after: subtract the mean before you divide.", lambda f, z: z / parts(f)[1] - parts(f)[0]),
+    ("Scaled first and shifted after: subtract before you divide.", lambda f, z: z / parts(f)[1] - parts(f)[0]),
     (
         "Divided by the root of the mean square: the deviation is measured from the mean.",
         lambda f, z: (z - parts(f)[0]) / f.square().mean((0, 2, 3), keepdim=True).sqrt(),
