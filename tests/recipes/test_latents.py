@@ -95,7 +95,9 @@ def test_another_autoencoder_in_its_place_is_refused(drawer, home, tmp_path):
 def test_the_command_draws_by_latents(drawer, tmp_path, capsys):
     out, animation = tmp_path / "a.png", tmp_path / "b.gif"
     arguments = ["--steps", "2", "--label", "1", "2", "--out", str(out), "--animation", str(animation)]
-    assert main(["draw", "--model", str(drawer.path), *arguments]) == 0
+    with pytest.raises(SystemExit) as left:
+        main(["draw", "--model", str(drawer.path), *arguments])
+    assert left.value.code == 0
     assert out.is_file() and animation.is_file() and "4 calls of the field each" in capsys.readouterr().out
 
 
