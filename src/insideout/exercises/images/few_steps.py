@@ -75,7 +75,7 @@ JUMP_MISTAKES: list[tuple[str, Callable[[Velocity, Tensor, Tensor], Any]]] = [
      lambda u, x, new: jumped(u, x, new, mix=lambda x, new, t: t * x + (1 - t * t) ** 0.5 * new)),
     ("The step is taken against the velocity.", lambda u, x, new: jumped(u, x, new, step=lambda t: t - 1)),
     ("The mixture is returned, not where the jump from it arrives.",
-     lambda u, x, new: (lambda n: n / (n + 1) * jumped(u, x, new[:-1], time=lambda i, _: i / (n + 1)) + new[-1] / (n + 1))(len(new))),
+     lambda u, x, new: jumped(u, x, new, step=lambda t: 0.0)),
 ]  # fmt: skip
 for diagnosis, made in JUMP_MISTAKES:
     jumps.mistake(diagnosis, made)
