@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from insideout import files
 from insideout.checks import check_shapes
 from insideout.errors import BadInput
-from insideout.images.config import GROUPS, AutoencoderConfig
+from insideout.images.autoencoder_config import GROUPS, AutoencoderConfig
 from insideout.training.metrics import Metric
 
 __all__ = [

@@ -127,7 +127,7 @@ class LatentDrawer(Drawer):
         autoencoder = self.autoencoder(device)
         drawn = draw_pictures(self.model(device), labels, autoencoder.config.latent_shape, **how)
         path = drawn.trajectory
-        shown = None if path is None else autoencoder.decode(path.flatten(0, 1)).unflatten(0, path.shape[:2])
+        shown = None if path is None else autoencoder.decode(path.flatten(0, 1)).reshape(*path.shape[:2], *self.shape)
         return drawn._replace(x=autoencoder.decode(drawn.x), trajectory=shown)
 
 

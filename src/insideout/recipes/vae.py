@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from insideout.errors import BadInput
-from insideout.images.config import AutoencoderConfig
+from insideout.images.autoencoder_config import AutoencoderConfig
 from insideout.recipes.job import Inputs, Job
 from insideout.recipes.picture_model import (
     AUTOENCODER,
