@@ -8,7 +8,7 @@ r"""Budget forcing: thinking that is closed by force when it is too long, and ma
 Where the model draws the end of its thinking too early, that token is dropped and the word put in its place. Only what
 was newly drawn is looked at to see whether it has ended. How often the word was really put is told with each answer: a
 budget that was never used has done nothing.
-Used in part 4. Source: Muennighoff et al. 2025 (s1), §3.1.
+Taught in book/4-reasoning-with-transformers/08_budget_forcing.md. Source: Muennighoff et al. 2025 (s1), §3.1.
 """
 
 from collections.abc import Sequence

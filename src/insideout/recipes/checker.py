@@ -6,7 +6,7 @@ r"""The checker: a small model that solves sums in steps, and has seen how someb
 
 What is wrong in them is read and not learned: a weight of 0 from the error to the `wait`. With mended and confirmed at
 0 it is the same model that was never shown a check, to compare with.
-Used in part 4, for budgets of thinking (reasoning/budget.py).
+Taught in book/4-reasoning-with-transformers/08_budget_forcing.md.
 """
 
 import random
