@@ -6,7 +6,8 @@ Each takes log-probabilities of whole answers, summed over their tokens (log π(
 trained and, where it has one, under the reference that is not. Each gives a loss a pair, or an answer; the mean is
 taken by whoever knows over how many. Shapes other than these would broadcast, and are refused.
 Shapes: B pairs, or answers. σ is the logistic function.
-Taught in book/3-fine-tuning-a-transformer/14_dpo.md and 15_the_dpo_family.md. Used by the reward model too.
+Taught in book/3-fine-tuning-a-transformer/14_dpo.md, 15_the_dpo_family.md and 16_dpo_or_ppo.md. Used by the reward
+model too.
 """
 
 import torch

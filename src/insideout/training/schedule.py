@@ -4,8 +4,8 @@
     fall    lr(s) = min_lr + (lr - min_lr) · shape(p)              p goes from 0 to 1 over the other steps
             shape(p) = (1 + cos πp) / 2   or   1 - p
 
-Taught in book/2-building-a-transformer/07_training.md. Sources: warm-up, Goyal et al. 2017, §2.2; cosine, Loshchilov
-and Hutter 2017, §3.
+Taught in book/2-building-a-transformer/07_training.md and book/3-fine-tuning-a-transformer/18_hyperparameters.md.
+Sources: warm-up, Goyal et al. 2017, §2.2; cosine, Loshchilov and Hutter 2017, §3.
 """
 
 import math
