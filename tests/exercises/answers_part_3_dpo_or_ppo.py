@@ -87,7 +87,7 @@ ANSWERS["finetuning.dpo_or_ppo.at_equal_kl"] = {
         unsorted,
         sorted_apart,
         lambda kls, rewards, kl: by_slopes(sorted(kls), rewards, kl),
-        lambda kls, rewards, kl: float(np.interp(kl, *zip(*sorted(zip(kls, rewards, strict=True)), strict=True))),
+        lambda kls, rewards, kl: float(np.interp(kl, *np.array(sorted(zip(kls, rewards, strict=True))).T)),
         between_with(lambda a, ya, b, yb, kl: ya if kl - a < b - kl else yb),
         between_with(lambda a, ya, b, yb, kl: ya),
         between_with(lambda a, ya, b, yb, kl: yb),

@@ -135,14 +135,14 @@ def test_with_its_guard_the_real_code_stops(name, tmp_path, monkeypatch):
 
 
 def test_what_is_made_under_a_fault_has_a_key_of_its_own():
-    from insideout.recipes import stage
+    from insideout.recipes import key
 
     arguments = ("sft", {}, {}, {}, "code")
     with fault("pad_is_stop"):
-        broken = stage.key_of(*arguments)
+        broken = key.key_of(*arguments)
     with fault("prompt_learned"):
-        other = stage.key_of(*arguments)
-    assert len({key_of(*arguments), broken, other}) == 3 and stage.key_of is key_of
+        other = key.key_of(*arguments)
+    assert len({key_of(*arguments), broken, other}) == 3 and key.key_of is key_of
 
 
 def test_switches_refuse_what_would_mislead():
