@@ -113,7 +113,7 @@ def test_all_of_a_thing_is_to_be_seen_however_large():
         assert edges.max() < 0.5  # soft edges may reach it, no thing does
 
 
-@pytest.mark.parametrize(("side", "noise", "at_least"), [(16, 0.0, 1), (16, 0.1, 0.99), (24, 0.1, 1)])
+@pytest.mark.parametrize(("side", "noise", "at_least"), [(16, 0.0, 1), (24, 0.0, 1), (16, 0.1, 0.99), (24, 0.1, 0.99)])
 def test_the_checker_is_right_about_real_scenes(drawn, side, noise, at_least):
     pictures = draw(drawn.items, side)
     pictures = pictures + noise * torch.randn(pictures.shape, generator=torch.Generator().manual_seed(0))

@@ -56,7 +56,8 @@ def read(picture: Float[Tensor, "channels height width"]) -> list[Seen]:
         raise BadInput(f"The picture has the shape {tuple(picture.shape)}: a scene's is (3, side, side).")
     check_floating(picture=picture)
     check_finite(picture=picture)  # else what is nan would be dark, and a model that diverged one that draws nothing
-    light = ((picture.detach().double().cpu() + 1) / 2).clamp(0, 1).numpy()  # (3, side, side), from 0 to 1
+    raw = ((picture.detach().double().cpu() + 1) / 2).numpy()  # (3, side, side)
+    light = raw.clip(0, 1)
     side = picture.shape[1]
     brightness = light.max(0)
     labels, n = _pieces(brightness > 0.5)
@@ -68,7 +69,8 @@ def read(picture: Float[Tensor, "channels height width"]) -> list[Seen]:
         apart = {name: math.dist(mean, colour) for name, colour in PALETTE.items()}
         colour = min(apart, key=apart.__getitem__)
         near = _grown(inside) & ((labels == 0) | inside)  # its soft edge too
-        alpha = np.where(near, brightness / max(PALETTE[colour]), 0.0).clip(0, 1)
+        paint = np.array(PALETTE[colour])
+        alpha = np.where(near, np.tensordot(paint, raw, 1) / (paint @ paint), 0.0).clip(-1, 1)  # noise has the mean 0
         total = float(alpha.sum())
         if total < SPECK * AREAS["triangle"] * (RADII["small"] * side) ** 2:
             continue
