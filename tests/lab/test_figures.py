@@ -84,7 +84,7 @@ def test_a_wide_figure_has_a_form_for_phones_and_stays_as_it_was():
     plt.close(figure)
 
 
-def test_a_figure_of_a_phones_width_is_drawn_once():
+def test_a_figure_of_a_phones_width_is_drawn_once_and_so_is_a_drawing():
     import matplotlib.pyplot as plt
 
     from insideout.lab.figures.style import PHONE_WIDTH, svg_of
@@ -92,3 +92,7 @@ def test_a_figure_of_a_phones_width_is_drawn_once():
     figure, _ = plt.subplots(figsize=(PHONE_WIDTH, 2))
     assert svg_of(figure).count("<svg") == 1
     plt.close(figure)
+    drawing, axes = plt.subplots(figsize=(9, 2))
+    axes.set_axis_off()
+    assert svg_of(drawing).count("<svg") == 1, "words in boxes would be pushed into each other"
+    plt.close(drawing)

@@ -73,8 +73,9 @@ def _shell() -> Any:
 
 
 def svg_of(figure: Any) -> str:
-    """A matplotlib figure as inline SVG in the page's own colours; letters stay letters. A wide one in two forms."""
-    if figure.get_figwidth() <= PHONE_WIDTH:
+    """A matplotlib figure as inline SVG in the page's own colours; letters stay letters. A wide chart in two forms: not
+    a drawing, without axes, whose words would no longer fit their places."""
+    if figure.get_figwidth() <= PHONE_WIDTH or not any(each.axison for each in figure.axes):
         return f'<div class="figure">{_svg(figure)}</div>'
     wide = _svg(figure)
     with _on_a_phone(figure):
