@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from insideout.data.pictures.digits import load_digits
 from insideout.errors import BadInput
@@ -36,9 +38,13 @@ def test_the_tour_runs_from_top_to_bottom(tmp_path):
         pytest.skip("tinyshakespeare.txt is needed: name its folder in INSIDEOUT_DATA")
     environment = os.environ | {"INSIDEOUT_HOME": str(tmp_path / "home"), "INSIDEOUT_SCALE": "tiny"}
     (tmp_path / "notes.txt").write_text("The quick notes of somebody who writes every day.\n" * 400, encoding="utf-8")
+    (tmp_path / "photos").mkdir()
+    for i in range(8):
+        noise = np.random.default_rng(i).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "photos" / f"{i}.png")
     for command in OURS:
         words = shlex.split(command.replace("--scale laptop", "--scale tiny"))[1:]
-        if words[0] == "train" and "--scale" not in words:
+        if words[0].startswith("train") and "--scale" not in words:
             words += ["--scale", "tiny"]
         if "--resume" in words:  # a run that there is to go on with
             begun = [word for word in words if word != "--resume"]

@@ -231,7 +231,8 @@ def test_the_command_refuses_in_one_sentence(drawer, tmp_path, monkeypatch, caps
 
 def test_only_what_draws_can_draw(home, tmp_path, capsys):
     assert run("--recipe", "digits_classifier", "--out", str(tmp_path / "a.png")) == 2
-    assert "does not draw: choose one of digits_drawer, latent_drawer, scenes_drawer" in capsys.readouterr().err
+    drawers = "digits_drawer, folder_drawer, latent_drawer, scenes_drawer"
+    assert f"does not draw: choose one of {drawers}" in capsys.readouterr().err
     assert run("--recipe", "digits_drawr", "--out", str(tmp_path / "a.png")) == 2
     assert "did you mean digits_drawer" in capsys.readouterr().err
     assert run("--model", str(tmp_path), "--out", str(tmp_path / "a.png")) == 2

@@ -19,7 +19,7 @@ from insideout.words import harmless
 
 @dataclass(frozen=True)
 class Command:
-    """A word of the command line, and where it stands: `commands/WORD.py`."""
+    """A word of the command line, and where it stands: `commands/WORD.py`, with _ for -."""
 
     about: str
     """Its line in the list of commands."""
@@ -43,6 +43,7 @@ COMMANDS = {
     "chat": Command("talk to a tuned model", "Chat"),
     "solve": Command("let a model think about a question, once or many times", "Solve"),
     "sample": Command("let a trained model write", "Sample"),
+    "train-images": Command("train a model that draws, on a folder of your own pictures"),
     "draw": Command("let a trained model draw, from noise", "Draw"),
     "export": Command("write a model for transformers or ONNX Runtime", "Export"),
     "plan": Command("say what a training run will need: memory, time and cost", "MakePlan"),
@@ -57,7 +58,7 @@ COMMANDS = {
 
 def help_text() -> str:
     """What `insideout --help` shows."""
-    commands = "".join(f"  {name:<10} {each.about}\n" for name, each in COMMANDS.items())
+    commands = "".join(f"  {name:<12} {each.about}\n" for name, each in COMMANDS.items())
     return f"""usage: insideout COMMAND [flags]
 
 Transformers from the Inside Out: train, look inside, and check what you have built.
@@ -115,7 +116,7 @@ def run(given: list[str]) -> int:
     if given[0] not in COMMANDS:
         raise BadInput(f"There is no command {given[0]!r}: choose one of {', '.join(COMMANDS)}, or see --help.")
     word, flags = given[0], given[1:]
-    module = import_module(f"insideout.cli.commands.{word}")
+    module = import_module(f"insideout.cli.commands.{word.replace('-', '_')}")
     if not COMMANDS[word].kind:
         return int(module.main(flags))
     from insideout.cli.flags import parse

@@ -42,8 +42,9 @@ class Draw:
     """Steps of the solver."""
     solver: Literal["euler", "heun", "rk4"] = "heun"
     """How the field is followed: one, two or four calls of the model a step."""
-    guidance: float = 1.5
-    """How far to go towards the class: 1 is as it was learned, 0 leaves the class out."""
+    guidance: float | None = None
+    """How far to go towards the class: 1 is as it was learned, 0 leaves the class out. Default: 1.5, and 1 for a model
+    that knows no classes."""
     seed: int = 0
     """Another seed, other pictures."""
     out: str = "drawn.png"
@@ -62,7 +63,7 @@ class Draw:
             raise BadInput(f"n is {self.n}; it must lie between 1 and 1,000.")
         if not 1 <= self.steps <= 10_000:
             raise BadInput(f"steps is {self.steps}; it must lie between 1 and 10,000.")
-        if not -100 <= self.guidance <= 100:
+        if self.guidance is not None and not -100 <= self.guidance <= 100:
             raise BadInput(f"guidance is {self.guidance}; it must lie between -100 and 100, and 1 is none.")
         if not 0 <= self.seed < 2**63:
             raise BadInput(f"seed is {self.seed}; it must be at least 0 and less than 2^63.")
@@ -93,13 +94,19 @@ class Draw:
         from insideout.images.painter import draw_captions
         from insideout.recipes.picture_model import Drawer
 
+        classless = isinstance(drawer, Drawer) and not drawer.about["model"]["n_classes"]
+        guidance = self.guidance if self.guidance is not None else 1.0 if classless else 1.5
         how: dict[str, Any] = {
-            "n_steps": self.steps, "solver": self.solver, "guidance": self.guidance, "seed": self.seed,
+            "n_steps": self.steps, "solver": self.solver, "guidance": guidance, "seed": self.seed,
             "keep_trajectory": keep_trajectory,
         }  # fmt: skip
         if isinstance(drawer, Drawer):
             if self.prompt:
                 raise BadInput("This model draws classes and reads no prompt: name them by --label.")
+            if classless:
+                if self.label:
+                    raise BadInput("This model knows no classes: leave out --label, and say by --n how many to draw.")
+                return drawer.draw(None, n=self.n, **how), min(10, self.n)
             labels = labels_of(self.label or drawer.names, drawer.names)
             return drawer.draw(labels * self.n, **how), len(labels)
         if self.label or not self.prompt:
