@@ -30,6 +30,7 @@ KINDS = {
     "alibi": {"positions": "alibi", "attention_bias": True, "mlp": "gelu"},
     "window": {"positions": "sinusoidal", "window": 8, "qk_norm": False},
     "attention alone": {"mlp": "none", "bias": True, "positions": "none", "token_shift": True},
+    "pairs, capped": {"pair_rows": 50, "logit_cap": 15.0, "zero_init_outputs": True},
 }
 
 

@@ -34,10 +34,10 @@ from tests.training.tiny import VOCABULARY, Replay, Tiny, batch, config, fingerp
 base = Path(sys.argv[1])
 PARTS = 4
 GPTS = {
-    "grouped": {"n_kv_heads": 2, "mlp": "swiglu", "n_layers": 2, "token_shift": True},
+    "grouped": {"n_kv_heads": 2, "mlp": "swiglu", "n_layers": 2, "token_shift": True, "pair_rows": 13},
     "one key head": {"n_kv_heads": 1, "mlp": "none", "d_ff": None, "attention_bias": True, "window": 3},
     "biased": {"positions": "learned", "norm": "layernorm", "mlp": "gelu_tanh", "bias": True, "qk_norm": False},
-    "untied": {"positions": "alibi", "tie_embeddings": False, "n_kv_heads": 2, "d_head": 6},
+    "untied": {"positions": "alibi", "tie_embeddings": False, "n_kv_heads": 2, "d_head": 6, "logit_cap": 4.0},
 }
 
 

@@ -27,6 +27,7 @@ VARIANTS = [
     dict(rope_scaling="linear", rope_factor=3.0), dict(rope_scaling="llama3", rope_factor=8.0, rope_original_length=12),
     dict(window=5), dict(window=5, positions="alibi"), dict(window=1, positions="learned"),
     dict(window=9, n_kv_heads=2), dict(window=24), dict(token_shift=True),
+    dict(pair_rows=37, logit_cap=2.5), dict(pair_rows=600, token_shift=True, tie_embeddings=False, logit_cap=30.0),
 ]  # fmt: skip
 
 

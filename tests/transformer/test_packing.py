@@ -17,7 +17,7 @@ VARIANTS = [
     *(dict(positions=positions) for positions in ["none", "learned", "sinusoidal", "alibi", "rope"]),
     dict(n_kv_heads=2), dict(n_kv_heads=1, positions="alibi"), dict(window=3), dict(window=3, positions="alibi"),
     dict(window=4, positions="learned", n_kv_heads=2), dict(norm="layernorm", bias=True, qk_norm=False, mlp="gelu"),
-    dict(rope_scaling="linear", rope_factor=3.0), dict(token_shift=True),
+    dict(rope_scaling="linear", rope_factor=3.0), dict(token_shift=True), dict(pair_rows=40, logit_cap=3.0),
 ]  # fmt: skip
 LAYOUTS = {
     "right": lambda documents: padded(documents, PAD),

@@ -77,7 +77,8 @@ def count(config: GPTConfig) -> Counts:
         embedding=0 if config.tie_embeddings else config.vocab_size * c,
         rest=norm
         + (config.context_length * c if config.positions == "learned" else 0)
-        + (c if config.token_shift else 0),
+        + (c if config.token_shift else 0)
+        + config.pair_rows * c,
     )
 
 

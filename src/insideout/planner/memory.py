@@ -12,6 +12,7 @@ matrix products read and write has c: 4 in float32, 2 otherwise. A = H·D, K = G
                     c(A + 2K) instead of those of the above that are still views into the fused product
     feed-forward    gelu, relu² 2cF, swiglu 4cF
     loss            4V; and once, unless in float32, 2 bytes for each number in a matrix: its copy in that precision
+                    cV more where the logits are capped
 
 That is with the gradients written by hand that are used on a CPU (transformer.kernels); attention's own, in bfloat16,
 keeps no sums. A GPU's kernels keep more: 12V for the loss, and for QK-norm unless in float32 8(A + K), and cA for an
@@ -138,7 +139,8 @@ def peak(load: Load) -> tuple[str, Memory]:
 def moments(load: Load) -> dict[str, Memory]:
     """Memory at the moments of a step of which one is the peak.
 
-    loss          all that was kept; the logits and their powers, 8V a token, unless in float32 6V; on a GPU 12V
+    loss          all that was kept; the logits and their powers, 8V a token, unless in float32 6V; on a GPU 12V; with
+                  a cap cV more
     last block    what all blocks kept, and the working space of one; the head's gradient
     first block   what one block kept, and the gradients of the others
     embedding     all gradients; a matrix that is head and embedding has one from each use, and then their sum
@@ -174,7 +176,7 @@ def moments(load: Load) -> dict[str, Memory]:
             held,
             before + (b.residual if again else b.block_keeps) + b.last_norm,
             (0.0 if again else b.copies) + head_copy,
-            logits=(12.0 if not b.by_hand else 6.0 if b.low else 8.0) * load.config.vocab_size * b.tokens,
+            logits=((12.0 if not b.by_hand else 6.0 if b.low else 8.0) + b.cap) * load.config.vocab_size * b.tokens,
             exchange=b.exchange_outside,
         ),
         "last block": in_block(before, one_copy if again else b.copies, 0),
@@ -207,6 +209,7 @@ class Bytes:
         self.optimizer = (8 * self.total - (4 * self.hidden if load.optimizer == "muon" else 0)) / self.owners
         self.copies = 2 * self.hidden if self.low else 0.0
         self.residual = 4.0 * load.config.d_model * self.tokens
+        self.cap = self.c if load.config.logit_cap else 0  # what the cap keeps of a logit
         self.a, self.heads = widths(load.config)[0] / self.share, load.config.n_heads / self.share
         self.kv_heads = max(load.config.kv_heads / self.share, 1)  # one may serve queries of several processes
         self.k = self.kv_heads * load.config.head_width

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from insideout.errors import BadInput, first_line
 from insideout.recipes.job import Job
 from insideout.recipes.runs import FORMAT, check_types, companions_of, fingerprint_of, read_object
-from insideout.recipes.settings import from_dict
+from insideout.recipes.settings import from_dict, to_dict
 from insideout.recipes.trained_model import TrainedModel
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def begin(job: Job, model: "GPT", tokenizer: Any, device: Any, **facts: Any) -> 
 
     facts["stop_ids"] = list(tokenizer.stop_ids) if isinstance(tokenizer, HubTokenizer) else None
     job.begin(
-        model=dataclasses.asdict(model.config), vocab_size=tokenizer.vocab_size, n_parameters=model.n_parameters,
+        model=to_dict(model.config), vocab_size=tokenizer.vocab_size, n_parameters=model.n_parameters,
         tokenizer_fingerprint=tokenizer.fingerprint, machine=machine(accelerator(device)),
         threads=torch.get_num_threads(), **facts,
     )  # fmt: skip

@@ -28,7 +28,7 @@ from insideout.recipes.texts import (
     usable_prompt,
 )
 from insideout.scales import Scale, scale
-from insideout.training.config import TrainConfig
+from insideout.training.config import LATER, TrainConfig
 from insideout.training.events import Event, Measured, Note, Sample, Started
 from insideout.training.metrics import Metric, together
 from insideout.transformer.config import GPTConfig
@@ -58,6 +58,8 @@ class PretrainConfig:
     """How the samples along the way begin."""
     sample_tokens: int = 96
     """Length of these samples. 0: none."""
+    short_until: float = field(default=0.0, metadata=LATER)
+    """Share of the steps, the first ones, that train on half the context and twice as many windows. 0: none."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes an accelerator when there is one."""
     model: GPTConfig = field(default_factory=GPTConfig)
@@ -72,6 +74,10 @@ class PretrainConfig:
             raise BadInput(f"validation_fraction is {self.validation_fraction}; it must lie between 0 and 1.")
         if self.validation_tokens < 0 or self.sample_tokens < 0:
             raise BadInput("validation_tokens and sample_tokens must be at least 0.")
+        if not 0 <= self.short_until <= 1:
+            raise BadInput(f"short_until is {self.short_until}; it must be at least 0 and at most 1.")
+        if self.short_until and self.model.context_length < 2:
+            raise BadInput("short_until needs a context_length of at least 2: half of it must be a context, too.")
         if not self.sample_prompt:
             raise BadInput("sample_prompt is empty: give at least one character.")
         if self.sample_tokens >= self.model.context_length:
@@ -176,7 +182,8 @@ def make(config: PretrainConfig, inputs: Inputs, job: Job) -> None:
 
     def batch_at(step: int, micro_step: int) -> Any:
         rank = distributed.data_rank(config.train.parallel)
-        return sample_batch(data.train, step, batch_size, length, config.train.seed, micro_step, rank)
+        rows, context = batch_shape(config, step)
+        return sample_batch(data.train, step, rows, context, config.train.seed, micro_step, rank)
 
     def validate(model: "nn.Module") -> dict[str, float]:
         nonlocal latest
@@ -207,6 +214,12 @@ def make(config: PretrainConfig, inputs: Inputs, job: Job) -> None:
         ended = dataclasses.asdict(result) | {"validation_loss": loss, "bits_per_byte": loss * bits}
         job.end(**ended, tokens_seen=seen, tokens_per_second=speed)
     distributed.barrier()
+
+
+def batch_shape(config: PretrainConfig, step: int) -> tuple[int, int]:
+    """Windows of one forward pass at this step, and their length. At first they may be short, and twice as many."""
+    rows, context = config.train.batch_size, config.model.context_length
+    return (2 * rows, context // 2) if step < config.short_until * config.train.steps else (rows, context)
 
 
 def check_same(before: Run, config: PretrainConfig, corpus: "Corpus") -> None:

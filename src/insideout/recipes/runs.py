@@ -22,7 +22,7 @@ from insideout.errors import BadInput
 from insideout.files import disk_trouble, locked
 from insideout.machine import told
 from insideout.recipes.origin import Origin, measured
-from insideout.recipes.settings import fitted, from_dict
+from insideout.recipes.settings import fitted, from_dict, to_dict
 from insideout.scales import SCALES, Scale, to_scale
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def fingerprint_of(tokenizer: Path, checkpoint: Path) -> str:
 
 def companions_of(config: Any, tokenizer_fingerprint: str) -> dict[str, str]:
     """What a model's weights are good for, by fingerprint."""
-    sizes = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    sizes = json.dumps(to_dict(config), sort_keys=True)
     return {"tokenizer": tokenizer_fingerprint, "model": hashlib.sha256(sizes.encode()).hexdigest()}
 
 

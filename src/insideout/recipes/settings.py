@@ -23,9 +23,16 @@ Path_ = tuple[str, ...]
 
 
 def to_dict(settings: Any) -> Any:
-    """The settings as JSON knows them: dicts, lists, numbers, strings."""
+    """The settings as JSON knows them: dicts, lists, numbers, strings. Left out: a later field at its default.
+
+    So what was made before there was such a field (training.config.LATER) keeps its fingerprint and its key.
+    """
     if is_dataclass(settings) and not isinstance(settings, type):
-        return {field.name: to_dict(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
+        return {
+            field.name: to_dict(getattr(settings, field.name))
+            for field in dataclasses.fields(settings)
+            if not (field.metadata.get("later") and getattr(settings, field.name) == field.default)
+        }
     if isinstance(settings, Mapping):
         return {str(name): to_dict(value) for name, value in settings.items()}
     if isinstance(settings, list | tuple):

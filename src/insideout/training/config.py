@@ -16,6 +16,8 @@ FASTEST = 1000
 """With such a learning rate every run diverges."""
 SHORTEST = 1e-4
 """A gradient that is clipped to less than this is lost in AdamW's epsilon."""
+LATER = {"later": True}
+"""Marks a field that is younger than trained models: at its default it enters no fingerprint, so theirs stay."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """The shape of a GPT, and the checks that it can be built.
 
 Taught in book/2-building-a-transformer/00_introduction.md and 06_complete_model.md. GPT-2, Llama and Qwen3 are each a
-value of this one class: `GPTConfig.gpt2()`, `GPTConfig.llama()`, `GPTConfig.qwen3()`. Imports no torch, so that help
-texts are quick.
+value of this one class: `GPTConfig.gpt2()`, `GPTConfig.llama()`, `GPTConfig.qwen3()`. What only makes a model learn
+faster: 12_learning_faster.md. Imports no torch, so that help texts are quick.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from insideout.errors import BadInput
+from insideout.training.config import LATER
 
 MOST = 10**12
 """No model has a size above this; what fits into a machine is another question."""
@@ -69,6 +70,12 @@ class GPTConfig:
     """Give each token's vector a learned share of the vector before it (Peng et al. 2023)."""
     dropout: float = 0.0
     """Probability of zeroing an activation while training."""
+    zero_init_outputs: bool = field(default=False, metadata=LATER)
+    """Begin with 0 in what writes to the residual stream, and in an untied head: every block starts as the identity."""
+    logit_cap: float = field(default=0.0, metadata=LATER)
+    """Squeeze the logits smoothly between minus and plus this, as Gemma 2 does. 0: leave them as they are."""
+    pair_rows: int = field(default=0, metadata=LATER)
+    """Rows of a table of vectors for pairs of neighbouring tokens; several pairs may share a row. 0: no table."""
 
     def __post_init__(self) -> None:
         for name in ("positions", "rope_scaling", "norm", "mlp"):
@@ -100,6 +107,10 @@ class GPTConfig:
             raise BadInput(f"rope_base is {self.rope_base}; it must be a finite number of at least 1.")
         if not 0 <= self.dropout < 1:
             raise BadInput(f"dropout is {self.dropout}; it must be at least 0 and less than 1.")
+        if not 0 <= self.logit_cap < math.inf:
+            raise BadInput(f"logit_cap is {self.logit_cap}; it must be 0, for no cap, or a finite number above 0.")
+        if not 0 <= self.pair_rows <= MOST:
+            raise BadInput(f"pair_rows is {self.pair_rows}; it must be a whole number from 0 to {MOST:,}.")
 
     def _check_rope_scaling(self) -> None:
         if self.rope_scaling == "none":
@@ -115,6 +126,11 @@ class GPTConfig:
                 f"rope_low_frequency is {self.rope_low_frequency}; it must lie between 0 and rope_high_frequency, "
                 f"which is {self.rope_high_frequency}."
             )
+
+    @property
+    def looks_back(self) -> bool:
+        """Does what enters the first block at a position depend on the token before, too?"""
+        return self.token_shift or self.pair_rows > 0
 
     @property
     def kv_heads(self) -> int:

@@ -5,7 +5,8 @@
     logits = head(norm(x))
 
 Taught in book/2-building-a-transformer/05_transformer_block.md and 06_complete_model.md. Sources: Radford et al. 2019
-(pre-norm GPT-2); Press and Wolf 2017 (tied embeddings); Beltagy et al. 2020 (sliding window).
+(pre-norm GPT-2); Press and Wolf 2017 (tied embeddings); Beltagy et al. 2020 (sliding window); Bachlechner et al. 2021
+(blocks that begin as the identity).
 Shapes: B batch, T positions, S keys, C d_model, V vocabulary.
 """
 
@@ -19,7 +20,9 @@ from insideout.transformer.attention import AttentionContext, CausalSelfAttentio
 from insideout.transformer.config import GPTConfig
 from insideout.transformer.feed_forward import FeedForward
 from insideout.transformer.generation.cache import KVCache
+from insideout.transformer.head import make_head
 from insideout.transformer.norm import make_norm
+from insideout.transformer.pairs import PairEmbedding
 from insideout.transformer.positions import (
     alibi_bias,
     alibi_slopes,
@@ -68,9 +71,10 @@ class GPT(nn.Module):
             nn.Embedding(config.context_length, config.d_model) if config.positions == "learned" else None
         )
         self.token_shift = TokenShift(config.d_model) if config.token_shift else None
+        self.pair_embedding = PairEmbedding(config.pair_rows, config.d_model) if config.pair_rows else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.norm = make_norm(config)
-        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.head = make_head(config)
         if config.tie_embeddings:
             self.head.weight = self.token_embedding.weight
         self.make_tables()
@@ -90,14 +94,18 @@ class GPT(nn.Module):
             self.register_buffer(name, table, persistent=False)
 
     def initialise(self) -> None:
-        """Normal weights of deviation 0.02; what writes to the residual stream is smaller by √(2 n_layers)."""
+        """Normal weights of deviation 0.02; what writes to the residual stream is smaller by √(2 n_layers).
+
+        With zero_init_outputs that is 0, and so is the head unless it is the embedding: all tokens are as likely.
+        """
+        zero = self.config.zero_init_outputs
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 nn.init.zeros_(parameter)
             elif parameter.dim() > 1:
                 writes = name.endswith(("output.weight", "down.weight"))
                 scale = (2 * self.config.n_layers) ** -0.5 if writes else 1.0
-                nn.init.normal_(parameter, std=0.02 * scale)
+                nn.init.normal_(parameter, std=0.0 if zero and (writes or name == "head.weight") else 0.02 * scale)
 
     @property
     def n_parameters(self) -> int:
@@ -125,7 +133,7 @@ class GPT(nn.Module):
             self._check_length(n_new, cache)
             positions = torch.arange(n_new, device=ids.device)[None] if cache is None else cache.positions(n_new)
             context = self._context(positions, cache)  # positions (B or 1, T)
-        before = earlier(ids) if cache is None or not self.config.token_shift else cache.before(ids)
+        before = earlier(ids) if cache is None or not self.config.looks_back else cache.before(ids)
         x = self.embed(ids, positions, before)  # (B, T, C)
         for block in self.blocks:
             if self.checkpoint_activations and self.training:
@@ -147,11 +155,14 @@ class GPT(nn.Module):
     ) -> Float[Tensor, "B T C"]:
         """What enters the first block: the tokens, and where they stand if positions are added.
 
-        With token_shift, also a share of the tokens `before` them; those of `ids` themselves, if none are given.
+        Some models look at the tokens `before` them, too; those of `ids` themselves, if none are given.
         """
+        before = earlier(ids) if before is None else before
         x = self.token_embedding(ids)  # (B, T, C)
         if self.token_shift is not None:
-            x = self.token_shift(x, self.token_embedding(earlier(ids) if before is None else before), positions)
+            x = self.token_shift(x, self.token_embedding(before), positions)
+        if self.pair_embedding is not None:
+            x = x + self.pair_embedding(ids, before, positions)
         if self.position_embedding is not None:
             x = x + self.position_embedding(positions)
         elif self.config.positions == "sinusoidal":

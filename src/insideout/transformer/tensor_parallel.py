@@ -80,6 +80,8 @@ def split(model: nn.Module, device: torch.device, n_ranks: int) -> None:
         everywhere(model.position_embedding, mesh)  # type: ignore[arg-type]
     if config.token_shift:
         everywhere(model.token_shift, mesh)  # type: ignore[arg-type]
+    if config.pair_rows:
+        everywhere(model.pair_embedding, mesh)  # type: ignore[arg-type]
     if config.positions == "alibi":
         model.slopes = model.slopes[heads.start : heads.stop]  # type: ignore[index]
     model.config = dataclasses.replace(config, n_heads=len(heads), n_kv_heads=len(kv_heads), d_head=config.head_width)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from insideout.errors import BadInput
+from insideout.transformer.head import make_head
 from insideout.transformer.model import GPT
 
 NOISE = 0.1
@@ -33,7 +34,8 @@ def grow(model: GPT, vocab_size: int, seed: int = 0) -> GPT:
     grown.config = dataclasses.replace(model.config, vocab_size=vocab_size)
     generator, d_model = torch.Generator().manual_seed(seed), model.config.d_model
     grown.token_embedding = nn.Embedding(vocab_size, d_model, device="meta")
-    grown.head = nn.Linear(d_model, vocab_size, bias=False, device="meta")
+    with torch.device("meta"):
+        grown.head = make_head(grown.config)
     for ours, theirs in ((grown.token_embedding, model.token_embedding), (grown.head, model.head)):
         rows = with_rows(theirs.weight, vocab_size, generator)
         ours.weight = nn.Parameter(rows, requires_grad=theirs.weight.requires_grad)

@@ -11,6 +11,8 @@ from insideout.transformer.generation.generate import generate
 from insideout.transformer.model import GPT
 
 SMALL = dict(vocab_size=23, context_length=24, d_model=24, n_layers=3, n_heads=6)
+LOOKING_BACK = {1: {}, 2: {"token_shift": True}, 6: {"pair_rows": 31, "logit_cap": 3.0}}
+"""By the number of key heads, so that each is tried with each kind of positions."""
 
 
 def shaken(config: GPTConfig) -> GPT:
@@ -54,7 +56,7 @@ def test_every_step_scores_as_the_model_does(kv_heads, positions, mlp, qk_norm):
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
 @pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rope"])
 def test_texts_of_other_lengths_score_as_each_does_alone(kv_heads, positions):
-    config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, qk_norm=True, token_shift=kv_heads == 2)
+    config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, **LOOKING_BACK[kv_heads])
     model, ids = shaken(config), torch.randint(23, (4, 20))
     lengths = [2, 6, 4, 3]
     with torch.inference_mode():
@@ -75,7 +77,7 @@ def test_texts_of_other_lengths_score_as_each_does_alone(kv_heads, positions):
 @pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rope"])
 @pytest.mark.parametrize("lengths", [[4, 4], [2, 6]])
 def test_branches_of_a_prompt_do_not_see_each_other(kv_heads, positions, lengths):
-    config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, qk_norm=True, token_shift=kv_heads == 2)
+    config = GPTConfig(**SMALL, n_kv_heads=kv_heads, positions=positions, **LOOKING_BACK[kv_heads])
     model, prompts = shaken(config), torch.randint(23, (2, 6))
     answers = torch.randint(23, (6, 9))  # three branches from each of two prompts
     texts = [torch.cat([prompts[row // 3, : lengths[row // 3]], answers[row]]) for row in range(6)]

@@ -22,6 +22,7 @@ KINDS = {
     "window": {"window": 5},
     "ALiBi": {"positions": "alibi"},
     "token shift": {"token_shift": True},
+    "pairs, capped": {"pair_rows": 29, "logit_cap": 4.0},
     "dropout": {"dropout": 0.5},
 }
 

@@ -24,6 +24,7 @@ KINDS = {
     "GPT-2": {"positions": "learned", "norm": "layernorm", "mlp": "gelu_tanh", "bias": True, "qk_norm": False},
     "ALiBi": {"positions": "alibi"},
     "token shift": {"token_shift": True},
+    "pairs, capped": {"pair_rows": 29, "logit_cap": 4.0},
 }
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11]]
 

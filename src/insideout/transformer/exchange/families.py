@@ -57,8 +57,9 @@ def import_transformers() -> Any:
 
 def family_of(config: GPTConfig) -> str:
     """The family whose architecture this config is; BadInput if it is none of them."""
-    if config.token_shift:
-        raise BadInput("This configuration has token_shift, for which no family of transformers has a place.")
+    for name in ("token_shift", "pair_rows", "logit_cap"):
+        if getattr(config, name):
+            raise BadInput(f"This configuration has {name}, for which no family of transformers here has a place.")
     modern = config.positions == "rope" and config.norm == "rmsnorm" and config.mlp == "swiglu"
     if modern and config.qk_norm and not config.bias:
         return "qwen3"
@@ -141,7 +142,8 @@ def config_from_json(about: dict[str, Any], where: str) -> tuple[GPTConfig, str]
         value, name = getattr(config, field.name), f"{field.name}, from {where},"
         if field.type is bool and not isinstance(value, bool):
             raise BadInput(f"{name} is {value!r}; it must be true or false.")
-        if field.type is float and not (type(value) in (int, float) and 0 < value + (field.name == "dropout") < inf):
+        least = field.name in ("dropout", "logit_cap")  # which may be 0
+        if field.type is float and not (type(value) in (int, float) and 0 < value + least < inf):
             raise BadInput(f"{name} is {value!r}; it must be a number above 0.")
     return config, family
 

@@ -77,8 +77,9 @@ def export(model: GPT, folder: str | Path, tokenizer: Any = None) -> None:
     operators for, or the exporter is not installed.
     """
     weight = model.token_embedding.weight
-    if model.config.token_shift:
-        raise BadInput("A model with token_shift cannot be written as this graph, which holds no earlier tokens.")
+    if model.config.looks_back:
+        which = "token_shift" if model.config.token_shift else "pair_rows"
+        raise BadInput(f"A model with {which} cannot be written as this graph, which holds no earlier tokens.")
     if weight.dtype != torch.float32:
         raise BadInput(f"The model's numbers are {weight.dtype}; ONNX Runtime wants float32: call model.float() first.")
     past = torch.zeros(

@@ -28,8 +28,10 @@ from torch.nn import functional as F
 from insideout.transformer.attention import CausalSelfAttention
 from insideout.transformer.feed_forward import FeedForward
 from insideout.transformer.generation.cache import KVCache
+from insideout.transformer.head import CappedLinear, capped
 from insideout.transformer.model import GPT, Block
 from insideout.transformer.norm import RMSNorm
+from insideout.transformer.pairs import PairEmbedding, pair_row
 from insideout.transformer.token_shift import TokenShift
 
 LARGEST = 50_000_000
@@ -38,7 +40,7 @@ MANY = 8
 """Rows from which a product is faster with its matrix stored as (in, out); for fewer, as (out, in)."""
 KNOWN = {
     GPT, Block, CausalSelfAttention, FeedForward, nn.ModuleList, nn.Linear, nn.Embedding, RMSNorm, nn.Identity,
-    nn.Dropout, TokenShift,
+    nn.Dropout, TokenShift, PairEmbedding, CappedLinear,
 }  # fmt: skip
 
 
@@ -88,6 +90,7 @@ class Decoder:
         last = (cache.lengths - 1).repeat_interleave(n_branches)[:, None]
         self.read = cache.ids.repeat_interleave(n_branches, dim=0).gather(1, last)  # (N, 1 + tokens read since)
         self.share = None if model.token_shift is None else model.token_shift.gain
+        self.pairs_of_tokens = None if model.pair_embedding is None else model.pair_embedding.weight
 
     def take_over(self, cache: KVCache, n_new: int) -> None:
         """Keys and values of the prompts, in slots where all end together, and the mask that this and branches need."""
@@ -156,10 +159,13 @@ class Decoder:
         """Scores of what follows each of T more tokens of every row; with branches, T is 1."""
         n_new = ids.shape[1]
         x = F.embedding(ids.flatten(), self.embedding)  # (N T, C)
-        if self.share is not None:
+        if self.config.looks_back:
             self.read = torch.cat([self.read, ids], dim=1)
-            before = self.read[:, -n_new - 1 : -1]  # (N, T); a prompt stands before the first, so there is one
-            x.addcmul_(F.embedding(before.flatten(), self.embedding), self.share)
+            before = self.read[:, -n_new - 1 : -1].flatten()  # (N T); a prompt stands before the first, so there is one
+            if self.share is not None:
+                x.addcmul_(F.embedding(before, self.embedding), self.share)
+            if self.pairs_of_tokens is not None:
+                x.add_(F.embedding(pair_row(before, ids.flatten(), len(self.pairs_of_tokens)), self.pairs_of_tokens))
         at = self.positions(ids)
         if self.added is not None:
             x = x + self.added[at]
@@ -180,7 +186,8 @@ class Decoder:
             x.addmm_(self.activation(torch.mm(x * self.inverse_rms(x), layer.up)), layer.down)
         self.length = end
         self.position = self.position + n_new
-        return torch.mm(x * self.inverse_rms(x), self.head).view(*ids.shape, -1)
+        logits = torch.mm(x * self.inverse_rms(x), self.head).view(*ids.shape, -1)
+        return capped(logits, self.config.logit_cap) if self.config.logit_cap else logits
 
     def positions(self, ids: Int[Tensor, "N T"]) -> int | Tensor:
         """Where these tokens stand: one number if that is the same for all, else (N T,)."""
@@ -229,7 +236,7 @@ class Decoder:
         """Every row drops the last `n` tokens that it read."""
         self.length -= n * self.n_branches
         self.position = self.position - n
-        if self.share is not None:
+        if self.config.looks_back:
             self.read = self.read[:, : self.read.shape[1] - n]
 
     def activation(self, hidden: Float[Tensor, "N F"]) -> Float[Tensor, "N d_ff"]:

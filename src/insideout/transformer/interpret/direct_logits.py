@@ -9,7 +9,8 @@ with w the token's row of the head. The norm is linear once its scale s is fixed
     LayerNorm:  the same for x less its mean, s = √(variance + ε); since u · (part - mean(part)) =
     (u - mean(u)) · part, it is enough to subtract the mean from u
 
-This counts what a part writes to the logit directly, not what later layers made of it.
+This counts what a part writes to the logit directly, not what later layers made of it. Of a capped head it explains the
+logit before the cap.
 Taught in book/2-building-a-transformer/10_interpretability.md. Source: Elhage et al. 2021 (the residual stream as a
 sum, each head's term in it). Shapes: B = 1 text, L layers, H heads, T positions, C d_model, D head width, V vocabulary.
 """
