@@ -79,7 +79,7 @@ def test_a_run_with_all_that_makes_it_learn_faster_is_trained_and_told(tmp_path,
     text.write_text("the cat sat on the mat. " * 400, encoding="utf-8")
     flags = "--scale tiny --steps 6 --zero-init-outputs --logit-cap 15 --pair-rows 50 --token-shift --short-until 0.5"
     words = ["train", "--corpus", str(text), "--tokenizer", "character", "--warmup-steps", "2", *flags.split()]
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main([*words, "--out", str(out)])
     run = Run(out)
     assert run.config.short_until == 0.5 and run.config.model.pair_rows == 50 and run.model().config.logit_cap == 15

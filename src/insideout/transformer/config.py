@@ -1,8 +1,8 @@
 """The shape of a GPT, and the checks that it can be built.
 
 Taught in book/2-building-a-transformer/00_introduction.md and 06_complete_model.md. GPT-2, Llama and Qwen3 are each a
-value of this one class: `GPTConfig.gpt2()`, `GPTConfig.llama()`, `GPTConfig.qwen3()`. What only makes a model learn
-faster: 12_learning_faster.md. Imports no torch, so that help texts are quick.
+value of this one class: `GPTConfig.gpt2()`, `GPTConfig.llama()`, `GPTConfig.qwen3()`. Imports no torch, so that help
+texts are quick.
 """
 
 import math
