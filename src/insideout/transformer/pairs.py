@@ -32,4 +32,4 @@ class PairEmbedding(nn.Embedding):
 def pair_row(before: Int[Tensor, "*rows"], ids: Int[Tensor, "*rows"], rows: int) -> Int[Tensor, "*rows"]:
     """The row of each pair, 0 to rows - 1. It does not depend on the size of the vocabulary, which may grow."""
     first, second = FACTORS
-    return ((before * first) ^ (ids * second >> 7)) % rows
+    return ((before * first) ^ (ids * second // 128)) % rows
