@@ -1,4 +1,7 @@
-"""`insideout chat`: talk to a tuned model."""
+"""`insideout chat`: talk to a tuned model.
+
+Taught in book/3-fine-tuning-a-transformer/21_your_own_assistant.md.
+"""
 
 import sys
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""`insideout lora`: the stage `lora`: an adapter is tuned on conversations, beside a model that stays as it is."""
+"""`insideout lora`: the stage `lora`: an adapter is tuned on conversations, beside a model that stays as it is.
+
+Taught in book/3-fine-tuning-a-transformer/21_your_own_assistant.md.
+"""
 
 from insideout.cli.commands.run import Word, run_stage
 from insideout.cli.commands.sft import after

@@ -1,4 +1,7 @@
-"""`insideout sft`: the stage `sft`: a model is tuned on conversations, and answers."""
+"""`insideout sft`: the stage `sft`: a model is tuned on conversations, and answers.
+
+Taught in book/3-fine-tuning-a-transformer/21_your_own_assistant.md.
+"""
 
 from insideout.cli.commands.run import Word, run_stage
 from insideout.cli.commands.shared import program, quoted
