@@ -5,7 +5,7 @@
 A row is one prompt and one answer, built from the rollout's own tokens: nothing is decoded and read again. Learned is
 what was drawn, the stop with it, and neither prompt nor padding. What belongs to a token stands at the position that
 says it, as in every `Batch`. What must hold of it is asserted as it is made.
-Used in part 3 (REINFORCE, RLOO, PPO) and in part 4 (GRPO).
+Taught in book/3-fine-tuning-a-transformer/12_training_dynamics.md. Used by REINFORCE, RLOO, PPO and, in part 4, GRPO.
 Sources: Ziegler et al. 2019; Ouyang et al. 2022, §3.5; truncated answers: Yu et al. 2025 (DAPO), §3.4.
 Shapes: N answers, T positions, P prompts, G answers to each (N = P G; a prompt's answers stand together).
 """

@@ -20,7 +20,7 @@ Part 4 takes its choices from here; another reward (a verifier), other questions
 `Rounds` and entries of ADVANTAGES. `Rounds` is a source with a memory: the answers of the present round, and the price
 of KL, go into the checkpoint, and what is drawn follows from (seed, round), so that a stopped run goes on bit for bit.
 Departures from the papers: PPO's policy and critic share one optimizer and one rate; the reference stays the model that
-training began with. Used in part 3, by the chapters on PPO and on training dynamics, and in part 4.
+training began with. Taught in book/3-fine-tuning-a-transformer/12_training_dynamics.md. Used in part 4 too.
 Shapes: N answers, T positions, P prompts, G answers to each, M tokens learned.
 """
 
