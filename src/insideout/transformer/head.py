@@ -4,7 +4,7 @@
 
 A capped logit lies between -cap and cap: near 0 it is what it was, and far out it hardly moves. So no token's chance
 can become so small that one surprise gives a huge loss, and the gradient of a score that has run away is small.
-Used where `GPTConfig(logit_cap=…)` asks for it. Source: Gemma Team 2024 (Gemma 2), §2.
+Taught in book/2-building-a-transformer/12_learning_faster.md. Source: Gemma Team 2024 (Gemma 2), §2.
 Shapes: C d_model, V vocabulary.
 """
 

@@ -5,7 +5,7 @@
 With a vocabulary of V tokens there are V² pairs, so P has fewer rows, and pairs that the hash sends to one row share
 it. The first layer then knows the last two tokens without attention: what a table of counted pairs knows is learned in
 the first steps, and the layers learn the rest.
-Used where `GPTConfig(pair_rows=…)` asks for it. Source: Svenstrup et al. 2017 (hash embeddings).
+Taught in book/2-building-a-transformer/12_learning_faster.md. Source: Svenstrup et al. 2017 (hash embeddings).
 Shapes: B batch, T positions, C d_model.
 """
 

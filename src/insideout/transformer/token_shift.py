@@ -3,9 +3,9 @@
     x_t + g ⊙ x_{t−1}          g learned, one number a channel; nothing before a text's first token
 
 To find what followed a word the last time, attention needs keys that know the word before them. Two layers can learn
-that (an induction head); here the first layer has it from the start. Used where `GPTConfig(token_shift=True)` asks for
-it; off by default, and no family of transformers has a place for it. Source: Peng et al. 2023 (RWKV), §3.1, which mixes
-so before every layer.
+that (an induction head); here the first layer has it from the start. Off by default, and no family of transformers has
+a place for it. Taught in book/2-building-a-transformer/12_learning_faster.md. Source: Peng et al. 2023 (RWKV), §3.1,
+which mixes so before every layer.
 Shapes: B batch, T positions, C d_model.
 """
 
