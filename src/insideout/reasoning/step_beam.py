@@ -124,8 +124,7 @@ def score(writer: ThinkingWriter, judge: Judge, searches: Sequence[Search], ends
     known = [row for row in rows if row[1]]
     marks = judge(*map(list, zip(*known, strict=True))) if known else []
     for row, given in zip(known, marks, strict=True):
-        steps = given if row[2] else given[:-1]  # the last is of the answer's end, which has not come yet
-        rows[row] = aggregate(steps) if steps else 1.0
+        rows[row] = aggregate(given if row[2] or len(given) == 1 else given[:-1])  # of an end that has not come: not
     for one in searches:
         for kept in one.kept:
             kept.score = rows[one.prompt, text_of(writer, kept, ends), kept.ended]
