@@ -16,8 +16,10 @@ from insideout.errors import BadInput
 
 __all__ = ["Curve", "at_budget", "crossings", "front"]
 
-Curve = Sequence[tuple[float, float]]
+Curve = Sequence[tuple[float | int, float | int]]
 """(cost, accuracy) of one method at several budgets, or of several methods."""
+ROUNDING = 1e-12
+"""Accuracies that differ by less are level."""
 
 
 def front(points: Curve) -> list[int]:
@@ -36,7 +38,7 @@ def front(points: Curve) -> list[int]:
     return found
 
 
-def at_budget(curve: Curve, budget: float) -> float | None:
+def at_budget(curve: Curve, budget: float | int) -> float | None:
     """The accuracy that a budget buys: on the straight line between the two points beside it, costs as logarithms.
 
     Beyond the dearest point it is that point's, since nobody has to spend all; below the cheapest it buys nothing:
@@ -65,13 +67,14 @@ def crossings(one: Curve, other: Curve) -> list[float]:
     found, side, before, was = list[float](), 0.0, low, 0.0
     for budget in ends:
         gap = at_least(first, budget) - at_least(second, budget)
+        gap = gap if abs(gap) > ROUNDING else 0.0
         if gap * side < 0:  # where they were level before, that is the place
             found.append(before if was == 0 else exp(log(before) + log(budget / before) * was / (was - gap)))
         side, before, was = gap or side, budget, gap
     return found
 
 
-def at_least(points: Curve, budget: float) -> float:
+def at_least(points: Curve, budget: float | int) -> float:
     """As `at_budget`, where the budget is known to be enough."""
     found = at_budget(points, budget)
     assert found is not None
@@ -81,10 +84,10 @@ def at_least(points: Curve, budget: float) -> float:
 def rising(curve: Curve) -> list[tuple[float, float]]:
     """A curve's points, the cheapest first, each with a cost of its own."""
     checked(curve)
-    points = sorted(curve)
+    points = sorted((float(cost), float(accuracy)) for cost, accuracy in curve)
     for (cost, _), (following, _) in zip(points, points[1:], strict=False):
         if cost == following:
-            raise BadInput(f"Two points of the curve cost {cost}: a curve has one accuracy at each cost.")
+            raise BadInput(f"Two points of the curve cost {cost:g}: a curve has one accuracy at each cost.")
     return points
 
 
