@@ -38,13 +38,13 @@ class Served:
 
 
 @contextmanager
-def serving(writer: Writer, faults: Sequence[Fault] = (), n_read: int = 1) -> Iterator[Served]:
-    """A server for as long as the block lasts. Fault i happens to request i; all later ones are answered.
+def serving(writer: Writer, faults: Sequence[Fault | None] = (), n_read: int = 1) -> Iterator[Served]:
+    """A server for as long as the block lasts. Fault i happens to request i, None being none; all later ones are answered.
 
     It says of every prompt that it has `n_read` tokens, unless the writer knows the tokens of a prompt.
     Raises BadInput for a fault that there is none of.
     """
-    unknown = [fault for fault in faults if fault not in FAULTS]
+    unknown = [fault for fault in faults if fault is not None and fault not in FAULTS]
     if unknown:
         raise BadInput(f"A server does not fail by {unknown[0]!r}: choose of {', '.join(FAULTS)}.")
     served = Served("")
