@@ -5,7 +5,7 @@
     with serving(writer, faults=("busy", "half")) as server: ...    the first two requests go wrong, each in its way
 
 It shows what a client must live through without waiting for a real one to break. One request at a time, on this
-machine alone. Used in book/4-reasoning-with-transformers/13_other_models.md. Standard library only.
+machine alone. Taught in book/4-reasoning-with-transformers/13_other_models.md. Standard library only.
 Source: the API reference of OpenAI (chat completions, completions).
 """
 

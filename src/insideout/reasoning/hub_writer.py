@@ -7,7 +7,8 @@
 Conversations are put into the model's own chat template; texts are continued. A model of `transformers` is read with
 prompts of one length at a time: no row is ever padded, so that an answer is the same in a batch as alone, whatever the
 model makes of padding. Each answer has random numbers of its own, the same as with our models.
-Shapes: B rows, T positions, V vocabulary. Used in part 4.
+Shapes: B rows, T positions, V vocabulary.
+Taught in book/4-reasoning-with-transformers/13_other_models.md.
 """
 
 import inspect

@@ -9,7 +9,8 @@ answer that is no answer, one that stops half-way, "too many requests", is tried
 and counted. When it goes wrong too often, that is said in one sentence, and no answer is lost: those that came are
 kept, in memory and, with `kept`, in a file, and the same call goes on where it stopped.
 
-A server says how many tokens an answer has, not which: their ids are −1. Used in part 4. Standard library only.
+A server says how many tokens an answer has, not which: their ids are −1. Standard library only.
+Taught in book/4-reasoning-with-transformers/13_other_models.md.
 Source: the API reference of OpenAI (chat completions, completions).
 """
 

@@ -7,7 +7,8 @@
     writer.usage                                          tokens in and out, calls, tries that failed
 
 A method of reasoning takes a `Metered` writer and nothing else, so that each runs on every one of these, and its tokens
-are counted where they are spent: those of branches that failed and of verifiers too. Used in part 4.
+are counted where they are spent: those of branches that failed and of verifiers too.
+Taught in book/4-reasoning-with-transformers/13_other_models.md.
 """
 
 from collections.abc import Sequence
