@@ -1,5 +1,6 @@
 """Answers that readers might give to the chapter on accuracy against tokens: right in other styles, plausibly wrong."""
 
+import itertools
 from bisect import bisect_right
 from math import exp, log, log10
 
@@ -118,7 +119,7 @@ def by_tens(curve, budget):
         return None
     if budget >= max(c for c, _ in curve):
         return logs[-1][1]
-    for (x0, y0), (x1, y1) in zip(logs, logs[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(logs):
         if x0 - 1e-12 <= x < x1:
             return y0 + (y1 - y0) / (x1 - x0) * (x - x0)
     return logs[-1][1]
@@ -138,7 +139,7 @@ def by_weights(curve, budget):
 
 def pair(curve, budget):
     points = sorted(curve)
-    return next(((p, q) for p, q in zip(points, points[1:], strict=False) if p[0] <= budget < q[0]), None)
+    return next(((p, q) for p, q in itertools.pairwise(points) if p[0] <= budget < q[0]), None)
 
 
 def with_share(share):
@@ -160,7 +161,7 @@ def from_ends(curve, budget):
 
 
 def unsorted(curve, budget):
-    for (c, a), (d, b) in zip(curve, curve[1:], strict=False):
+    for (c, a), (d, b) in itertools.pairwise(curve):
         if c <= budget < d:
             return a + (b - a) * log(budget / c) / log(d / c)
     return None if budget < curve[0][0] else curve[-1][1]

@@ -21,7 +21,7 @@ def by_joining(pool, question, template, n):
 
 def by_lines(pool, question, template, n):
     lines = []
-    for q, t, s in islice((each for each in pool if each[0] != question and each[1] != template), n):
+    for q, _t, s in islice((each for each in pool if each[0] != question and each[1] != template), n):
         lines += [f"Q: {q}", f"A: {s}", ""]
     return "\n".join([*lines, f"Q: {question}", "A:"])
 
@@ -30,8 +30,8 @@ def by_filter(pool, question, template, n):
     allowed = list(filter(lambda each: question not in each[:1] and template not in each[1:2], pool))
     text = ""
     for each in allowed[:n]:
-        text += "Q: {}\nA: {}\n\n".format(each[0], each[2])
-    return text + "Q: {}\nA:".format(question)
+        text += f"Q: {each[0]}\nA: {each[2]}\n\n"
+    return text + f"Q: {question}\nA:"
 
 
 def by_counting_down(pool, question, template, n):

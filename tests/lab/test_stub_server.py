@@ -19,7 +19,10 @@ class Echo:
         said = [prompt if isinstance(prompt, str) else prompt[-1].content for prompt in prompts]
         words = [text.split()[:max_new_tokens] for text in said]
         whole = [len(each) == len(text.split()) for each, text in zip(words, said, strict=True)]
-        return [[Answer(" ".join(each), tuple(range(len(each))), ended)] * n for each, ended in zip(words, whole, strict=True)]
+        return [
+            [Answer(" ".join(each), tuple(range(len(each))), ended)] * n
+            for each, ended in zip(words, whole, strict=True)
+        ]
 
 
 ASKED = [(Message("user", "one two three"),), "four five"]

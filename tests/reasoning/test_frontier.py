@@ -1,5 +1,6 @@
 """Fronts against all comparisons, curves against NumPy, crossings against where the difference changes its sign."""
 
+import itertools
 from math import log
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_at_a_crossing_the_curves_are_level_and_change_their_order(one, other):
     grid = [low * 1.0001 * 1.2**i for i in range(40)]
     gaps = [at_budget(a, x) - at_budget(b, x) for x in grid]
     signs = [np.sign(gap) for gap in gaps if abs(gap) > 1e-9]
-    changes = sum(s * t < 0 for s, t in zip(signs, signs[1:], strict=False))
+    changes = sum(s * t < 0 for s, t in itertools.pairwise(signs))
     assert changes <= len(found), "the grid may miss two that lie close together, and none else"
     for place in found:
         assert at_budget(a, place) == pytest.approx(at_budget(b, place), abs=1e-6)

@@ -1,4 +1,4 @@
-"""A beam over steps: judged by the truth it finds what there is, judged by nobody it is a chain, and it pays for all."""
+"""A beam over steps: a judge decides, judged by nobody it is a chain, and all is paid for."""
 
 import re
 

@@ -39,7 +39,7 @@ class Served:
 
 @contextmanager
 def serving(writer: Writer, faults: Sequence[Fault | None] = (), n_read: int = 1) -> Iterator[Served]:
-    """A server for as long as the block lasts. Fault i happens to request i, None being none; all later ones are answered.
+    """A server for as long as the block lasts. Fault i happens to request i, None is no fault; later ones are answered.
 
     It says of every prompt that it has `n_read` tokens, unless the writer knows the tokens of a prompt.
     Raises BadInput for a fault that there is none of.
@@ -50,7 +50,7 @@ def serving(writer: Writer, faults: Sequence[Fault | None] = (), n_read: int = 1
     served = Served("")
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  the name that the library calls
+        def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.requests.append(request)
             number = len(served.requests) - 1

@@ -5,9 +5,11 @@
     crossings(votes, verified)                          the budgets at which one overtakes the other
 
 A point is (cost, accuracy). Which points are on a front is itself an estimate: choose them on other questions than
-those that you report. Taught in book/4-reasoning-with-transformers/12_accuracy_against_tokens.md. Standard library only.
+those that you report. Standard library only.
+Taught in book/4-reasoning-with-transformers/12_accuracy_against_tokens.md.
 """
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Sequence
 from math import exp, isfinite, log
@@ -85,7 +87,7 @@ def rising(curve: Curve) -> list[tuple[float, float]]:
     """A curve's points, the cheapest first, each with a cost of its own."""
     checked(curve)
     points = sorted((float(cost), float(accuracy)) for cost, accuracy in curve)
-    for (cost, _), (following, _) in zip(points, points[1:], strict=False):
+    for (cost, _), (following, _) in itertools.pairwise(points):
         if cost == following:
             raise BadInput(f"Two points of the curve cost {cost:g}: a curve has one accuracy at each cost.")
     return points

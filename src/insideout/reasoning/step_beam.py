@@ -3,9 +3,9 @@ r"""A beam over the steps of a chain: whoever judges steps decides, after each, 
     found = step_beam(writer, prm.marks, prompts, width=2, each=4, seed=0, max_new_tokens=44)
     found[0].answer.text, found[0].written, found[0].read
 
-From each of `width` beginnings `each` next steps are drawn; all are judged, and the best `width` different ones kept. A beginning is
-worth the product of its steps' probabilities. So a wrong step is left where it is made, and costs one step instead of a
-whole answer. What was drawn and left is counted: `written` are all tokens drawn, `read` what the judge read of them,
+From each of `width` beginnings `each` next steps are drawn; all are judged, and the best `width` different ones kept.
+A beginning is worth the product of its steps' probabilities. So a wrong step is left where it is made, and costs one
+step instead of a whole answer. What was drawn and left is counted: `written` are all tokens drawn, `read` what the judge read of them,
 each token once, as when it keeps what it has read.
 
 A step ends with a line end, or with the answer's end. Which tokens hold a line end is asked of the vocabulary.

@@ -4,6 +4,7 @@ Practised in book/4-reasoning-with-transformers/12_accuracy_against_tokens.md; t
 insideout/reasoning/frontier.py.
 """
 
+import itertools
 import random
 from collections.abc import Callable
 from math import log
@@ -79,10 +80,13 @@ front.mistake(
     "They come in the order in which they stood: sort them by cost.",
     lambda points: [p for p in points if p in unbeaten(points)],
 )
-front.mistake("They come the dearest first: sort them by cost, the cheapest first.", lambda points: unbeaten(points)[::-1])
-front.mistake("This is the most accurate alone: the cheaper ones that nobody beats are on the front too.", lambda points: [
-    p for p in unbeaten(points) if p[1] == max(q[1] for q in points)
-])  # fmt: skip
+front.mistake(
+    "They come the dearest first: sort them by cost, the cheapest first.", lambda points: unbeaten(points)[::-1]
+)
+front.mistake(
+    "This is the most accurate alone: the cheaper ones that nobody beats are on the front too.",
+    lambda points: [p for p in unbeaten(points) if p[1] == max(q[1] for q in points)],
+)
 front.mistake(
     "These are those with the most accuracy per token: a front is made of comparisons, not of ratios.",
     lambda points: sorted(p for p in points if p[1] / p[0] == max(q[1] / q[0] for q in points)),
@@ -115,7 +119,7 @@ at_budget = Exercise(
 def beside(curve: list[Point], budget: float) -> tuple[Point, Point] | None:
     """The two points beside a budget, where there are two."""
     points = sorted(curve)
-    return next(((a, b) for a, b in zip(points, points[1:], strict=False) if a[0] <= budget < b[0]), None)
+    return next(((a, b) for a, b in itertools.pairwise(points) if a[0] <= budget < b[0]), None)
 
 
 def between(share: Callable[[float, float, float], float]) -> Callable[[list[Point], float], float | None]:
@@ -132,7 +136,8 @@ def between(share: Callable[[float, float, float], float]) -> Callable[[list[Poi
 
 
 at_budget.mistake(
-    "Costs are taken as they are: take their logarithms.", between(lambda budget, low, high: (budget - low) / (high - low))
+    "Costs are taken as they are: take their logarithms.",
+    between(lambda budget, low, high: (budget - low) / (high - low)),
 )
 at_budget.mistake(
     "The share of the way is turned around: at the cheaper point it is 0.",
@@ -160,7 +165,7 @@ at_budget.mistake(
 at_budget.mistake(
     "The points are taken in the order in which they stand: sort them by cost.",
     lambda curve, budget: next(
-        (a[1] + (b[1] - a[1]) * log(budget / a[0]) / log(b[0] / a[0]) for a, b in zip(curve, curve[1:], strict=False)
+        (a[1] + (b[1] - a[1]) * log(budget / a[0]) / log(b[0] / a[0]) for a, b in itertools.pairwise(curve)
          if a[0] <= budget < b[0]), None if budget < curve[0][0] else curve[-1][1],
     ),
 )  # fmt: skip

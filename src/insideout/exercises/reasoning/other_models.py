@@ -170,7 +170,8 @@ retried.mistake("The try that gave the answer is counted among those that failed
 retried.mistake(
     "It goes on after an answer, and counts the tokens of all: an answer ends it, and is counted once.",
     lambda tries, wait, most: (
-        sum(each for each in tries[:most] if each is not None) or None, tries[:most].count(None), waits(len(tries[:most]), wait),
+        sum(each for each in tries[:most] if each is not None) or None, tries[:most].count(None),
+        waits(len(tries[:most]), wait),
     ),
 )  # fmt: skip
 retried.mistake(
