@@ -5,8 +5,8 @@ r"""A beam over the steps of a chain: whoever judges steps decides, after each, 
 
 From each of `width` beginnings `each` next steps are drawn; all are judged, and the best `width` different ones kept.
 A beginning is worth the product of its steps' probabilities. So a wrong step is left where it is made, and costs one
-step instead of a whole answer. What was drawn and left is counted: `written` are all tokens drawn, `read` what the judge read of them,
-each token once, as when it keeps what it has read.
+step instead of a whole answer. What was drawn and left is counted: `written` are all tokens drawn, `read` what the
+judge read of them, each token once, as when it keeps what it has read.
 
 A step ends with a line end, or with the answer's end. Which tokens hold a line end is asked of the vocabulary.
 Taught in book/4-reasoning-with-transformers/12_accuracy_against_tokens.md.

@@ -105,7 +105,7 @@ few_shot.mistake(
 def draw_tries(rng: random.Random) -> tuple[list[int | None], float, int]:
     """Two or three that fail, then an answer, and more after it; as many tries as are needed, or too few."""
     failures = rng.randint(2, 4)
-    tries: list[int | None] = [None] * failures + [rng.randint(5, 40), rng.randint(41, 80), None]
+    tries: list[int | None] = [*[None] * failures, rng.randint(5, 40), rng.randint(41, 80), None]
     return tries, rng.choice([0.5, 1.5, 2.0]), failures + rng.choice([-1, 0, 1, 2])
 
 
