@@ -8,8 +8,8 @@ the seconds that the reference took, as many steps as fit, decided by timing a f
 The first 90% of the text train, the last 10% are the test: measured once, at the end, over all of their characters, in
 windows of each model's own context and once more in windows of the reference's. Settings are to be chosen with
 --choose, which hides the test: the last tenth of the first 90% is held out then, and changed flags may be given after
-`--`. The two rates of OURS are older: they were found with a sibling of this model, among a few, by the loss on the last
-tenth. With --minutes 10 a larger model of the same kind is trained alone for that long.
+`--`. The two rates of OURS are older: they were found with a sibling of this model, among a few, by the loss on the
+last tenth. With --minutes 10 a larger model of the same kind is trained alone for that long.
 
 Writes into benchmarks/results, learning_speed.json or learning_speed_minutes.json; --quick and --choose write nothing.
 """
