@@ -5,7 +5,7 @@
 
 Near copies are on one side of the cut only (data.pictures.by_content). Everything is checked before anything is
 written. Beside model, curves and report a run keeps drawn.png, what it draws at its end, the same noise for the same
-seed, and drawn.gif, how that came out of noise. Used in part 5.
+seed, and drawn.gif, how that came out of noise. Taught in book/5-from-noise-to-images/14_your_own_pictures.md.
 """
 
 import base64

@@ -5,7 +5,7 @@
 Photographs come in bursts, and are saved twice. If one of a pair is trained on and the other held out, a model that
 only copies is praised for it. So pictures that look alike, seen at 8 × 8 in grey, are one group; a group's own hash
 decides where it goes. Neither names nor the order of the files matter, and few others move when a picture is added.
-Shapes: N pictures. Used in part 5.
+Shapes: N pictures. Taught in book/5-from-noise-to-images/14_your_own_pictures.md.
 """
 
 import hashlib
