@@ -10,13 +10,13 @@ ANSWERS = {}
 
 
 def by_flooding(small, alike):
-    number = [None] * len(small)
+    number = [-1] * len(small)
     for row in range(len(small)):
-        if number[row] is None:
+        if number[row] < 0:
             waiting = [row]
             while waiting:
                 at = waiting.pop()
-                if number[at] is None:
+                if number[at] < 0:
                     number[at] = row
                     rms = (small - small[at]).pow(2).mean(1).sqrt()
                     waiting += [b for b in range(len(small)) if rms[b] < alike]
