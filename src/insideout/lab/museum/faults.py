@@ -46,7 +46,7 @@ class Fault:
 
 FAULTS: dict[str, Fault] = {}
 """Every fault, by name. Filled by the modules beside this one."""
-BROKEN = ("tuning", "pairs", "policies")
+BROKEN = ("tuning", "pairs", "policies", "painting")
 """The modules that hold the twins."""
 _on: list[str] = []
 
