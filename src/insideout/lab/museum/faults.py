@@ -37,7 +37,7 @@ class Fault:
     """The one function that is replaced: "insideout.data.batch:Batch.reading"."""
     twin: Twin
     kind: str
-    """The kind of run that it breaks: sft, lora, reward, dpo, ppo or rloo."""
+    """The kind of run that it breaks, by the name of its stage: sft, reward, grpo, vae, …"""
     guard: str = ""
     """What in the real code would stop such a run, and is switched off with it."""
     part: int = 3
@@ -46,7 +46,7 @@ class Fault:
 
 FAULTS: dict[str, Fault] = {}
 """Every fault, by name. Filled by the modules beside this one."""
-BROKEN = ("tuning", "pairs", "policies", "painting")
+BROKEN = ("tuning", "pairs", "policies", "reasoning", "painting")
 """The modules that hold the twins."""
 _on: list[str] = []
 

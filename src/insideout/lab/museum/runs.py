@@ -1,6 +1,6 @@
 """Small runs in the world of letters, by the library's own trainers, each with or without a fault.
 
-    make("sft", folder, fault_name="mask_off_by_one")      config.json, metrics.jsonl, samples.jsonl, result.json
+    config.json, metrics.jsonl, samples.jsonl, result.json
 
 sft and lora learn from conversations, reward and dpo from pairs, ppo and rloo from the judge's word. What a run goes on
 from was made without a fault. The folder is that of any run: `insideout doctor --run` reads it. A run takes seconds.
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from insideout.errors import BadInput
 from insideout.finetuning.policy_config import PolicyConfig
-from insideout.lab.museum.faults import fault, find
 from insideout.lab.museum.letters import Letters, chat_format, model_config, nearness, texts
 from insideout.recipes.dpo import DPOConfig
 from insideout.recipes.job import Job
@@ -27,7 +26,7 @@ from insideout.recipes.ppo import PPOConfig
 from insideout.recipes.reward import RewardConfig
 from insideout.recipes.rloo import METHOD, RLOOConfig
 from insideout.recipes.sft import SFTConfig
-from insideout.scales import Scale, scale
+from insideout.scales import Scale
 from insideout.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -79,37 +78,19 @@ def settings(kind: str, seed: int, at: Scale) -> Any:
     return RLOOConfig(reward="gold", policy=policy, train=train_config(steps, 1e-3, n, seed))
 
 
-def make(
-    kind: str, folder: Path, *, fault_name: str = "", seed: int = 0, at: Scale | None = None, **changes: Any
-) -> Path:
-    """Train into a folder, and give it. `changes` are of the settings. Raises BadInput where a run stops itself."""
-    import torch
-
-    at = at or scale()
-    if fault_name and find(fault_name).kind != kind:
-        raise BadInput(f"The fault {fault_name} is of a run of {find(fault_name).kind}, and this one is of {kind}.")
-    config = replace(settings(kind, seed, at), **changes)
-    begun = None if kind == "sft" else start(at)
-    folder.mkdir(parents=True, exist_ok=True)
-    job = Job(folder, config, lambda event: None, at, stage=kind)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # matrices this small are not worth sharing between cores
-    try:
-        with fault(fault_name):
-            RUNS[kind](config, begun, job, at)
-    finally:
-        torch.set_num_threads(threads)
-    return folder
-
-
 @lru_cache(maxsize=4)
 def start(at: Scale) -> "Start":
     """A model that has learned half of it, without a fault: what all runs but those of sft go on from."""
+    return answering(STEPS[at]["start"], 1, at)
+
+
+def answering(steps: int, seed: int, at: Scale) -> "Start":
+    """A model that was tuned for so many steps, ready to answer."""
     from insideout.recipes.start import Start
 
     with tempfile.TemporaryDirectory() as folder:
         config = replace(
-            settings("sft", 1, at), train=train_config(STEPS[at]["start"], 4e-3, 6 if at == "tiny" else 24, seed=1)
+            settings("sft", seed, at), train=train_config(steps, 4e-3, 6 if at == "tiny" else 24, seed=seed)
         )
         job = Job(Path(folder), config, lambda event: None, at, stage="sft")
         model = sft(config, None, job, at)
