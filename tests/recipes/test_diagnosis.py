@@ -79,6 +79,28 @@ def picture_run(**changes):
     return about, records
 
 
+def latent_run(first=2.05):
+    """A sound run of a model of latents."""
+    about, records = picture_run(loss=lambda step, value: first if step == 1 else value)
+    config = about["config"] | {"path_name": "linear"}
+    return about | {"stage": "latent_drawer", "model": {"size": 8, "channels": 1}, "config": config}, records
+
+
+def clip_run(temperature=lambda step: 14.2857 + 0.02 * step):
+    """A sound run of words and pictures."""
+    about, records = picture_run()
+    about = {"stage": "clip", "config": {"train": {"clip": 1.0, "batch_size": 64}}}
+    kept = [{name: value for name, value in each.items() if name in ("step", "loss", "gradient_norm")} for each in records]
+    return about, [each | {"temperature": temperature(each["step"])} for each in kept]
+
+
+def group_run(size=0.7):
+    """A sound run of GRPO, whose advantages are over their group's deviation."""
+    about, records = policy_run("grpo")
+    about["config"]["policy"] = {"advantage": "group_std"}
+    return about, [each | {"advantage_size": size} for each in records]
+
+
 def names(run):
     return [each.name for each in diagnose(*run)]
 
@@ -86,7 +108,7 @@ def names(run):
 @pytest.mark.parametrize(
     "run",
     [text_run(), text_run("sft"), text_run(steps=5), policy_run(), policy_run("ppo"), policy_run("grpo"), pair_run(),
-     pair_run("reward"), picture_run()],
+     pair_run("reward"), picture_run(), latent_run(), clip_run(), group_run()],
     ids=lambda run: run[0]["stage"],
 )  # fmt: skip
 def test_sound_runs_are_left_in_peace(run):
@@ -108,7 +130,7 @@ FAULTS = [
     ("knows too much at the first step", text_run(loss=lambda step, value: value / 2)),
     ("sees what it is to foretell", text_run(validation_loss=lambda step, value: 0.01)),
     ("overfitted", text_run("sft", validation_loss=lambda step, value: 2.5 + abs(step - 60) / 100)),
-    ("the gradient is always clipped", text_run(gradient_norm=lambda step, value: 8 * value)),
+    ("the gradient is always clipped", text_run(gradient_norm=lambda step, value: 12 * value)),
     ("answers do not end", text_run("sft", stop_rate=lambda step, value: 0.1)),
     ("answers do not end", policy_run(stopped=lambda step, value: 0.1)),
     ("the reference is another model", pair_run(loss=lambda step, value: value + 0.1)),
@@ -125,6 +147,13 @@ FAULTS = [
     ("the critic is worse than a constant", policy_run("ppo", explained_variance=lambda step, value: -1.4)),
     ("classes are dropped too often, or too rarely", picture_run(null_share=lambda step, value: 0.0)),
     ("the averaged weights lag behind", picture_run(ema_validation_loss=lambda step, value: 2 * value)),
+    ("the averaged weights are a copy", picture_run(ema_validation_loss=lambda step, value: value / 0.99)),
+    ("one coin drops the classes of a whole batch", picture_run(null_share=lambda step, value: float(step % 10 == 0))),
+    ("latents are not of deviation 1", latent_run(first=1.4)),
+    ("latents are not of deviation 1", latent_run(first=3.0)),
+    ("cosines are multiplied by another temperature", clip_run(lambda step: 2.66 + 0.001 * step)),
+    ("the temperature is not learned", clip_run(lambda step: 14.2857)),
+    ("advantages are not of their group", group_run(size=0.95)),
 ]
 
 
@@ -147,7 +176,7 @@ def test_faults_that_show_in_two_curves():
 
 def test_every_signature_has_been_tried():
     tried = {name for name, _ in FAULTS} | {"the policy collapsed", "the prompts are learned too"}
-    assert len(tried) == len(SIGNATURES) + 2  # the first step may be too bad, or too good, or an adapter's
+    assert len(tried) == len(SIGNATURES) + 3  # the first step has three names, a temperature two
 
 
 def test_a_run_without_records_says_so():

@@ -230,7 +230,7 @@ def always_clipped(run: Curves) -> Trouble | None:
         return None
     later = norms[len(norms) // 2 :]
     share = fmean(norm > clip for norm in later)
-    if share > 0.98 and median(later) > 3 * clip:
+    if share > 0.98 and median(later) > 6 * clip:
         return Trouble(
             "the gradient is always clipped",
             f"in the second half {share:.0%} of the steps are beyond the clip of {clip:g}, the middle one "
@@ -451,6 +451,84 @@ def stale_average(run: Curves) -> Trouble | None:
     return None
 
 
+def average_is_a_copy(run: Curves) -> Trouble | None:
+    """Averaged and raw weights are the same, every time that they are measured."""
+    pairs = [(each["validation_loss"], each["ema_validation_loss"]) for each in run.records
+             if isinstance(each.get("validation_loss"), float) and isinstance(each.get("ema_validation_loss"), float)]
+    learned = run["gradient_norm"]
+    if len(pairs) >= 3 and len({raw for raw, _ in pairs}) > 1 and max(learned, default=0) > 0:
+        if all(abs(raw - averaged) <= 1e-9 * abs(raw) for raw, averaged in pairs):
+            return Trouble(
+                "the averaged weights are a copy", f"both have one held-out loss, each of {len(pairs)} times",
+                "ema_half_life: the share of the newest weights must be far below 1",
+            )  # fmt: skip
+    return None
+
+
+def one_coin(run: Curves) -> Trouble | None:
+    """Either all pictures of a batch have no class, or none."""
+    shares, batch = run["null_share"], run.setting("train", "batch_size")
+    if len(shares) < ENOUGH or not isinstance(batch, int) or batch < 8:
+        return None
+    if 0 < fmean(shares) < 1 and all(share in (0.0, 1.0) for share in shares):
+        return Trouble(
+            "one coin drops the classes of a whole batch",
+            f"in each of {len(shares):,} steps all pictures have their class, or none",
+            "whether a coin is thrown for every picture",
+        )  # fmt: skip
+    return None
+
+
+def latents_not_scaled(run: Curves) -> Trouble | None:
+    """A model of latents begins with velocity 0, and of data and noise of variance 1 that costs 1 + 1."""
+    losses, sizes = run["loss"], run.about.get("model")
+    if run.stage != "latent_drawer" or run.setting("path_name") != "linear" or not losses or run.steps("loss")[0] != 1:
+        return None
+    batch = run.setting("train", "batch_size")
+    if not isinstance(batch, int) or not isinstance(sizes, Mapping):
+        return None
+    n = batch * int(sizes.get("channels", 1)) * int(sizes.get("size", 1)) ** 2
+    if abs(losses[0] - 2) > 0.2 + 6 * math.sqrt(8 / n):
+        return Trouble(
+            "latents are not of deviation 1", f"the loss at the first step is {losses[0]:.2f}, and must be near 2",
+            "the scaler of the autoencoder: applied once when pictures are encoded, and taken back when they are decoded",
+        )  # fmt: skip
+    return None
+
+
+def strange_temperature(run: Curves) -> Trouble | None:
+    """CLIP's temperature begins at 1 / 0.07 and is learned."""
+    values = run["temperature"]
+    if run.stage != "clip" or len(values) < ENOUGH or run.steps("temperature")[0] != 1:
+        return None
+    if abs(values[0] - 1 / 0.07) > 0.1 / 0.07:
+        return Trouble(
+            "cosines are multiplied by another temperature", f"it begins at {values[0]:.1f}, and must at 1/0.07 = 14.3",
+            "whether what is learned is the logarithm, and is raised before it multiplies",
+        )  # fmt: skip
+    if max(values) == min(values):
+        return Trouble(
+            "the temperature is not learned", f"it is {values[0]:.4f} at all {len(values):,} steps",
+            "whether it is a parameter, and nothing detaches it",
+        )  # fmt: skip
+    return None
+
+
+def compared_beyond_the_group(run: Curves) -> Trouble | None:
+    """In a group of deviation 1 the mean size is at most 1; where all are worth the same it is 0."""
+    sizes, alike = run["advantage_size"], run["alike"]
+    if run.setting("policy", "advantage") != "group_std" or len(sizes) < ENOUGH // 2 or len(alike) != len(sizes):
+        return None
+    most = 1 - fmean(alike)
+    if fmean(sizes) > 1.1 * most + 0.03:
+        return Trouble(
+            "advantages are not of their group",
+            f"their mean size is {fmean(sizes):.2f}, and only {most:.0%} of the groups have anything to compare",
+            "over what mean and deviation are taken: the answers to one prompt, and no others",
+        )  # fmt: skip
+    return None
+
+
 POLICIES = ("ppo", "rloo", "grpo")
 TUNED = ("sft", "lora")
 PAIRS = ("reward", "dpo")
@@ -459,6 +537,7 @@ SIGNATURES: tuple[Callable[[Curves], Trouble | None], ...] = (
     not_what_is_asked, overfitted, always_clipped, never_stops, learns_the_prompt, not_its_reference, sides_swapped,
     prefers_what_is_wrong, drawn_by_another, own_reference, negative_kl,
     all_alike, mostly_clipped, collapsed, wrong_sign, over_optimised, blind_critic, no_null_class, stale_average,
+    average_is_a_copy, one_coin, latents_not_scaled, strange_temperature, compared_beyond_the_group,
 )  # fmt: skip
 
 

@@ -150,5 +150,92 @@ LABELS = {
         " training began, so that more and more tokens are beyond the clip.",
         "a classic of short GRPO code",
     ),
+    "velocity_sign": Label(
+        "the target is noise less data, and not data less noise",
+        "No loss shows it, since held-out pictures are measured with the same target: every curve is that of a sound run,"
+        " to the last digit. What is drawn goes from noise to more than noise.",
+        "two conventions of the field: OneTrainer #561, diffusers PR #14011, rectified-flow PR #18",
+    ),
+    "time_not_mixed": Label(
+        "the time is told, and the mixture is always half and half",
+        "Near the noise and near the data the loss is one and the same, and lower than it can be; pictures stay blurred, "
+        "for what is nearly noise and what is nearly done was never seen.",
+        "a classic: a variable that is drawn and not used",
+    ),
+    "time_cut_off": Label(
+        "times are made whole numbers, so that all are 0",
+        "The loss stays a little above that of a sound run, in training and held out. What is drawn shows next to nothing"
+        ": how much noise there is can be seen in the picture itself.",
+        "of the kind of SiT #24, REPA #40, flow_matching #17: time in 0..1 into waves that were made for 0..1000",
+    ),
+    "paper_is_grey": Label(
+        "pictures are learned in 0..1 and shown as if in -1..1",
+        "The loss begins and ends far too low, since there is less to be told; what is drawn has grey paper.",
+        "diffusers #8708 and StableDiffusion-PyTorch #33 are of its kind: pictures that are not normalised",
+    ),
+    "one_coin_for_all": Label(
+        "one coin drops the classes of the whole batch",
+        "In no step are some pictures without their class: all are, or none. Neither loss nor pictures show it.",
+        "flow_matching, examples/image",
+    ),
+    "class_never_dropped": Label(
+        "the class is never dropped",
+        "The share of pictures without a class is 0. Without guidance all is well; with it, the null class that is steered"
+        " away from was never learned, and strokes come out thick and torn.",
+        "DALLE2-pytorch #235, #47; Sana #188; open-diffusion #6",
+    ),
+    "guided_away": Label(
+        "guidance has its two branches exchanged",
+        "Nothing that is trained is wrong, and unguided pictures are what was asked for; guided ones are any digit but it.",
+        "a classic: conditional and unconditional halves of a batch, taken apart in the wrong order",
+    ),
+    "average_is_a_copy": Label(
+        "the average of the weights is a copy of the newest",
+        "Held-out losses of raw and averaged weights are the same number, each time.",
+        "diffusers #1864; timm #1182: a decay that is overwritten",
+    ),
+    "average_stands_still": Label(
+        "the average of the weights stays what it was after the first step",
+        "The held-out loss of the averaged weights does not fall. They are what is drawn with: noise, from a model that "
+        "learned as well as any.",
+        "ai-toolkit #524; an average that is never updated, or updated in another copy",
+    ),
+    "drawn_backwards": Label(
+        "pictures are drawn from t = 1 to 0, by a model for which 0 is noise",
+        "No loss shows it. What is drawn looks like that of a velocity with the wrong sign.",
+        "OneTrainer #561, #615; diffusers #14013",
+    ),
+    "scaler_forgotten": Label(
+        "latents are learned as the encoder gives them, and scaled back when they are decoded",
+        "The first loss is not 2, that of latents with deviation 1 and of noise; pictures are too strong, or too weak.",
+        "latent-diffusion #187; VDM_EVFI #4; taehv #22; mlcommons/training #721",
+    ),
+    "scaled_twice": Label(
+        "latents are scaled twice before they are learned",
+        "The first loss is not 2, and lies on the other side of it than where the scaler was forgotten.",
+        "diffusers #8708; DiffSynth #1536",
+    ),
+    "kl_not_divided": Label(
+        "the KL is summed over a picture's numbers, and the error averaged",
+        "The KL of the training curve is many times what it should be for what is learned, and pictures come back blurred: "
+        "the latent was priced out.",
+        "a classic: a sum beside a mean",
+    ),
+    "kl_averaged": Label(
+        "the KL is averaged over the latent's numbers",
+        "The KL says so few nats that no picture could be told by them, and yet pictures come back: its price is next to "
+        "nothing, and noise decodes to no digit.",
+        "a classic: a mean beside a sum",
+    ),
+    "temperature_not_raised": Label(
+        "the temperature is its own logarithm",
+        "The temperature begins at 2.7 in place of 14.3, and the loss cannot come down, since cosines end at 1.",
+        "a classic of short CLIP code",
+    ),
+    "temperature_not_learned": Label(
+        "the temperature is no parameter",
+        "Its curve is a straight line, exactly.",
+        "a classic: a tensor in place of a parameter",
+    ),
 }
 """By the name of the fault."""

@@ -88,15 +88,6 @@ def kl_averaged(real: Any) -> Any:
     return lambda mean, log_variance: real(mean, log_variance) / mean[0].numel()
 
 
-@breaks("insideout.images.text_encoder:contrastive_loss", "clip", part=5)
-def one_direction(real: Any) -> Any:
-    def contrastive_loss(similarity: Any, same: Any = None) -> Any:
-        target = same / same.sum(1, keepdim=True)
-        return -(target * similarity.log_softmax(1)).sum(1)
-
-    return contrastive_loss
-
-
 @breaks("insideout.images.text_encoder:CLIP.temperature", "clip", part=5)
 def temperature_not_raised(real: Any) -> Any:
     return property(lambda self: self.log_temperature)

@@ -9,15 +9,6 @@ from insideout.lab.museum.faults import breaks
 
 
 @breaks("insideout.finetuning.advantages:group_std", "grpo", part=4)
-def groups_mixed_up(real: Any) -> Any:
-    def group_std(rewards: Any) -> Any:
-        groups, each = rewards.shape
-        return real(rewards.flatten().view(each, groups).t().contiguous()).t().reshape(groups, each)
-
-    return group_std
-
-
-@breaks("insideout.finetuning.advantages:group_std", "grpo", part=4)
 def compared_with_the_batch(real: Any) -> Any:
     return lambda rewards: (rewards - rewards.mean()) / (rewards.std() + 1e-4)
 
@@ -34,11 +25,11 @@ def one_seed_for_all(real: Any) -> Any:
     def rollout(model: Any, prompts: Any, samples: int, *arguments: Any, **named: Any) -> Any:
         drawn = real(model, prompts, samples, *arguments, **named)
         first = torch.arange(len(drawn.ids)) // samples * samples
-        same = {
-            each.name: getattr(drawn, each.name)[first]
-            for each in dataclasses.fields(drawn) if torch.is_tensor(getattr(drawn, each.name))
-        }  # fmt: skip
-        return dataclasses.replace(drawn, **same)
+        longest = int(drawn.lengths[first].max())
+        parts = {each.name: getattr(drawn, each.name)[first] for each in dataclasses.fields(drawn)}
+        return dataclasses.replace(drawn, **{
+            name: part[:, :longest] if part.dim() == 2 else part for name, part in parts.items()
+        })  # fmt: skip
 
     return rollout
 
