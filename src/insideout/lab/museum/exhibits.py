@@ -54,9 +54,9 @@ PANELS: Mapping[str, tuple[Panel, ...]] = {
     "grpo": (("reward", ("reward", "gold")), ("held-out words", ("correct",)), ("length", ("length",)),
              ("groups all alike", ("alike",)), ("size of advantages", ("advantage_size",)),
              ("gradient", ("gradient_norm",))),
-    "prm": (("loss", ("loss", "validation_loss")), ("marks told right", ("accuracy",)),
+    "prm": (("loss", ("loss", "validation_loss")), ("marks", ("accuracy", "are_right")),
             ("right above wrong", ("step_auc",))),
-    "distil": TUNED[:2] + (("KL to the teacher", ("teacher_kl",)),),
+    "distil": TUNED,
     "vote": (("right, by votes", ("correct",)), ("the unreadable wins", ("unreadable",))),
     "digits_drawer": PAINTED,
     "latent_drawer": PAINTED,
@@ -70,7 +70,7 @@ WORDS = {
     "gold": "true reward", "reward": "reward", "accuracy": "training", "held_out_accuracy": "held out",
     "chosen_logprob": "chosen", "rejected_logprob": "rejected", "loss_near_noise": "near noise",
     "loss_near_data": "near data", "ema_validation_loss": "averaged weights", "finds_caption": "captions found",
-    "finds_picture": "pictures found",
+    "finds_picture": "pictures found", "are_right": "labelled right",
 }  # fmt: skip
 
 

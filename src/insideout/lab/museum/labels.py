@@ -150,6 +150,49 @@ LABELS = {
         " training began, so that more and more tokens are beyond the clip.",
         "a classic of short GRPO code",
     ),
+    "compared_with_the_batch": Label(
+        "answers are compared with all answers of the round, and not with those to their prompt",
+        "The size of the advantages is larger than the share of mixed groups allows: groups whose answers are all worth "
+        "the same teach too, and what they teach is which prompts are easy.",
+        "a classic: a mean without its dimension",
+    ),
+    "loss_without_gradient": Label(
+        "the log-probabilities are detached in the policy's loss",
+        "The loss is 0 and its gradient thousands of times shorter than a sound run's: rounding errors of the KL, which "
+        "the optimizer makes full steps of. The reward goes nowhere.",
+        "open-r1 #239, trl #2703 ask about a loss of 0; GRPO under no_grad is a classic of short code",
+    ),
+    "one_seed_for_all": Label(
+        "the answers to a prompt are drawn with one seed",
+        "All groups are alike, always, the size of the advantages is 0, and nothing is learned.",
+        "a classic: a fixed seed, handed on for every answer of a group",
+    ),
+    "unreadable_is_right": Label(
+        "what cannot be read counts as right",
+        "The reward rises to 1 and the true reward falls to 0: answers become what nobody can read.",
+        "open-r1 #293, PR #566; cookbook #335",
+    ),
+    "labels_one_step_late": Label(
+        "the verifier's labels stand one step late",
+        "The training loss falls, and the held-out loss rises. Right steps are placed below wrong ones.",
+        "LightRFT PR #53: the step's boundary off by one in 16 of 16",
+    ),
+    "unlabelled_is_right": Label(
+        "steps without a label are learned as right ones",
+        "The share of marks that are right is too high, and the accuracy with it: it looks better than a sound run.",
+        "trl PR #2127: a label of -100 cast to True",
+    ),
+    "probabilities_softened": Label(
+        "the temperature divides probabilities, and not logits",
+        "The loss is next to nothing from the first step on, since all is soft that is compared, and fewer answers become "
+        "right.",
+        "a classic: a softmax of a softmax",
+    ),
+    "unreadable_votes": Label(
+        "answers that cannot be read vote, as if they were one answer",
+        "The more vote, the more often nobody's answer wins.",
+        "sieval PR #88: votes counted on verdicts and not on answers",
+    ),
     "velocity_sign": Label(
         "the target is noise less data, and not data less noise",
         "No loss shows it, since held-out pictures are measured with the same target: every curve is that of a sound run,"

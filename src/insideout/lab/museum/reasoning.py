@@ -66,16 +66,6 @@ def probabilities_softened(real: Any) -> Any:
     return softened
 
 
-@breaks("insideout.reasoning.distillation:softened", "distil", part=4)
-def sides_exchanged(real: Any) -> Any:
-    return lambda *arguments: real(*arguments)[::-1]
-
-
-@breaks("insideout.reasoning.distillation:over_answers", "distil", part=4)
-def pads_are_learned(real: Any) -> Any:
-    return lambda losses, mask: real(losses, torch.ones_like(mask))
-
-
 @breaks("insideout.estimates:_ballots", "vote", part=4)
 def unreadable_votes(real: Any) -> Any:
     def _ballots(answers: Any, weights: Any = None) -> Any:
