@@ -88,7 +88,9 @@ def first(name):
 
 def averaged_less_raw(folder):
     """Held-out losses of the averaged weights less those of the raw ones."""
-    return [a - b for a, b in zip(all_of("ema_validation_loss")(folder), all_of("validation_loss")(folder), strict=True)]
+    return [
+        a - b for a, b in zip(all_of("ema_validation_loss")(folder), all_of("validation_loss")(folder), strict=True)
+    ]
 
 
 def size_where_alike(folder):

@@ -90,7 +90,9 @@ def clip_run(temperature=lambda step: 14.2857 + 0.02 * step):
     """A sound run of words and pictures."""
     about, records = picture_run()
     about = {"stage": "clip", "config": {"train": {"clip": 1.0, "batch_size": 64}}}
-    kept = [{name: value for name, value in each.items() if name in ("step", "loss", "gradient_norm")} for each in records]
+    kept = [
+        {name: value for name, value in each.items() if name in ("step", "loss", "gradient_norm")} for each in records
+    ]
     return about, [each | {"temperature": temperature(each["step"])} for each in kept]
 
 

@@ -453,15 +453,18 @@ def stale_average(run: Curves) -> Trouble | None:
 
 def average_is_a_copy(run: Curves) -> Trouble | None:
     """Averaged and raw weights are the same, every time that they are measured."""
-    pairs = [(each["validation_loss"], each["ema_validation_loss"]) for each in run.records
-             if isinstance(each.get("validation_loss"), float) and isinstance(each.get("ema_validation_loss"), float)]
+    pairs = [
+        (each["validation_loss"], each["ema_validation_loss"])
+        for each in run.records
+        if isinstance(each.get("validation_loss"), float) and isinstance(each.get("ema_validation_loss"), float)
+    ]
     learned = run["gradient_norm"]
-    if len(pairs) >= 3 and len({raw for raw, _ in pairs}) > 1 and max(learned, default=0) > 0:
-        if all(abs(raw - averaged) <= 1e-9 * abs(raw) for raw, averaged in pairs):
-            return Trouble(
-                "the averaged weights are a copy", f"both have one held-out loss, each of {len(pairs)} times",
-                "ema_half_life: the share of the newest weights must be far below 1",
-            )  # fmt: skip
+    moved = len(pairs) >= 3 and len({raw for raw, _ in pairs}) > 1 and max(learned, default=0) > 0
+    if moved and all(abs(raw - averaged) <= 1e-9 * abs(raw) for raw, averaged in pairs):
+        return Trouble(
+            "the averaged weights are a copy", f"both have one held-out loss, each of {len(pairs)} times",
+            "ema_half_life: the share of the newest weights must be far below 1",
+        )  # fmt: skip
     return None
 
 
@@ -491,7 +494,7 @@ def latents_not_scaled(run: Curves) -> Trouble | None:
     if abs(losses[0] - 2) > 0.2 + 6 * math.sqrt(8 / n):
         return Trouble(
             "latents are not of deviation 1", f"the loss at the first step is {losses[0]:.2f}, and must be near 2",
-            "the scaler of the autoencoder: applied once when pictures are encoded, and taken back when they are decoded",
+            "the scaler of the autoencoder: once when pictures are encoded, and back when they are decoded",
         )  # fmt: skip
     return None
 

@@ -3,8 +3,8 @@
     museum("A")                                  curves and samples of run A, a sound run of its kind in grey
     name_the_fault("A", "pad_is_stop")           right, and what gave it away; or what that fault would look like
 
-Each is a small run, one fault switched on (faults.py). There are three halls, of parts 3, 4 and 5 of the book (making.py);
-in each, one of the exhibits is sound. They are made when they are first asked for, and kept as a study is.
+Each is a small run, one fault switched on (faults.py). There are three halls, of parts 3, 4 and 5 of the book
+(making.py); in each, one of the exhibits is sound. They are made when they are first asked for, and kept as a study is.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ WORDS = {
 
 
 def one_run(variant: tuple[str, str], seed: int) -> dict[str, Any]:
-    """A run of (kind, fault or ""), as its files tell it: config.json, metrics.jsonl, the last samples, what it drew."""
+    """A run of (kind, fault or ""), as its files tell it: config.json, metrics.jsonl, the last samples, pictures."""
     kind, name = variant
     with tempfile.TemporaryDirectory() as folder:
         made = make(kind, Path(folder), fault_name=name, seed=seed)
@@ -99,7 +99,9 @@ def runs(names: list[str] | None = None, hall: int = 3, seeds: int = 1) -> Resul
     A name may be "sound ppo" too.
     """
     if names is None:
-        names = [name for name in exhibits(hall).values() if name != SOUND] + [f"{SOUND} {each}" for each in HALLS[hall]]
+        names = [name for name in exhibits(hall).values() if name != SOUND] + [
+            f"{SOUND} {each}" for each in HALLS[hall]
+        ]
     variants = {}
     for name in names:
         first, _, kind = name.partition(" ")

@@ -152,13 +152,15 @@ LABELS = {
     ),
     "compared_with_the_batch": Label(
         "answers are compared with all answers of the round, and not with those to their prompt",
-        "The size of the advantages is larger than the share of mixed groups allows: groups whose answers are all worth "
+        "The size of the advantages is larger than the share of mixed groups allows: groups whose answers "
+        "are all worth "
         "the same teach too, and what they teach is which prompts are easy.",
         "a classic: a mean without its dimension",
     ),
     "loss_without_gradient": Label(
         "the log-probabilities are detached in the policy's loss",
-        "The loss is 0 and its gradient thousands of times shorter than a sound run's: rounding errors of the KL, which "
+        "The loss is 0 and its gradient thousands of times shorter than a sound run's: rounding errors of "
+        "the KL, which "
         "the optimizer makes full steps of. The reward goes nowhere.",
         "open-r1 #239, trl #2703 ask about a loss of 0; GRPO under no_grad is a classic of short code",
     ),
@@ -184,7 +186,8 @@ LABELS = {
     ),
     "probabilities_softened": Label(
         "the temperature divides probabilities, and not logits",
-        "The loss is next to nothing from the first step on, since all is soft that is compared, and fewer answers become "
+        "The loss is next to nothing from the first step on, since all is soft that is compared, and fewer "
+        "answers become "
         "right.",
         "a classic: a softmax of a softmax",
     ),
@@ -195,19 +198,22 @@ LABELS = {
     ),
     "velocity_sign": Label(
         "the target is noise less data, and not data less noise",
-        "No loss shows it, since held-out pictures are measured with the same target: every curve is that of a sound run,"
+        "No loss shows it, since held-out pictures are measured with the same target: every curve is that of "
+        "a sound run,"
         " to the last digit. What is drawn goes from noise to more than noise.",
         "two conventions of the field: OneTrainer #561, diffusers PR #14011, rectified-flow PR #18",
     ),
     "time_not_mixed": Label(
         "the time is told, and the mixture is always half and half",
-        "Near the noise and near the data the loss is one and the same, and lower than it can be; pictures stay blurred, "
+        "Near the noise and near the data the loss is one and the same, and lower than it can be; pictures "
+        "stay blurred, "
         "for what is nearly noise and what is nearly done was never seen.",
         "a classic: a variable that is drawn and not used",
     ),
     "time_cut_off": Label(
         "times are made whole numbers, so that all are 0",
-        "The loss stays a little above that of a sound run, in training and held out. What is drawn shows next to nothing"
+        "The loss stays a little above that of a sound run, in training and held out. What is drawn shows "
+        "next to nothing"
         ": how much noise there is can be seen in the picture itself.",
         "of the kind of SiT #24, REPA #40, flow_matching #17: time in 0..1 into waves that were made for 0..1000",
     ),
@@ -223,13 +229,15 @@ LABELS = {
     ),
     "class_never_dropped": Label(
         "the class is never dropped",
-        "The share of pictures without a class is 0. Without guidance all is well; with it, the null class that is steered"
+        "The share of pictures without a class is 0. Without guidance all is well; with it, the null class "
+        "that is steered"
         " away from was never learned, and strokes come out thick and torn.",
         "DALLE2-pytorch #235, #47; Sana #188; open-diffusion #6",
     ),
     "guided_away": Label(
         "guidance has its two branches exchanged",
-        "Nothing that is trained is wrong, and unguided pictures are what was asked for; guided ones are any digit but it.",
+        "Nothing that is trained is wrong, and unguided pictures are what was asked for; guided ones are any "
+        "digit but it.",
         "a classic: conditional and unconditional halves of a batch, taken apart in the wrong order",
     ),
     "average_is_a_copy": Label(
@@ -239,7 +247,8 @@ LABELS = {
     ),
     "average_stands_still": Label(
         "the average of the weights stays what it was after the first step",
-        "The held-out loss of the averaged weights does not fall. They are what is drawn with: noise, from a model that "
+        "The held-out loss of the averaged weights does not fall. They are what is drawn with: noise, from a "
+        "model that "
         "learned as well as any.",
         "ai-toolkit #524; an average that is never updated, or updated in another copy",
     ),
@@ -260,13 +269,15 @@ LABELS = {
     ),
     "kl_not_divided": Label(
         "the KL is summed over a picture's numbers, and the error averaged",
-        "The KL of the training curve is many times what it should be for what is learned, and pictures come back blurred: "
+        "The KL of the training curve is many times what it should be for what is learned, and pictures come "
+        "back blurred: "
         "the latent was priced out.",
         "a classic: a sum beside a mean",
     ),
     "kl_averaged": Label(
         "the KL is averaged over the latent's numbers",
-        "The KL says so few nats that no picture could be told by them, and yet pictures come back: its price is next to "
+        "The KL says so few nats that no picture could be told by them, and yet pictures come back: its "
+        "price is next to "
         "nothing, and noise decodes to no digit.",
         "a classic: a mean beside a sum",
     ),

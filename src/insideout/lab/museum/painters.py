@@ -7,7 +7,7 @@
 
 Each is the stage of its name, with small settings, and leaves its files. Beside them lies drawn.json: some of what it
 painted, and numbers that no loss tells. A picture is judged by the nearest digit of the training set: a judge that
-needs no training, and names 98% of the test digits right. Used by the broken painters of part 5.
+needs no training. Used in book/5-from-noise-to-images/12_few_steps.md, by the broken painters of part 5.
 """
 
 import json

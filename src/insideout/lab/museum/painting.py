@@ -28,9 +28,8 @@ def time_cut_off(real: Any) -> Any:
 @breaks("insideout.recipes.picture_model:pictures_of", PIXELS, part=5)
 def paper_is_grey(real: Any) -> Any:
     def pictures_of(data: str, size: int) -> Any:
-        halved = {split: dataclasses.replace(each, pictures=(each.pictures + 1) / 2)
-                  for split, each in real(data, size).items()}  # fmt: skip
-        return halved
+        found = real(data, size).items()
+        return {split: dataclasses.replace(each, pictures=(each.pictures + 1) / 2) for split, each in found}
 
     return pictures_of
 

@@ -5,7 +5,8 @@
     distil    a student, from what a teacher believes about each token of right answers
     vote      no training: answers are drawn, the most frequent one wins; one record for each size of the vote
 
-Like those of runs.py beside this, whose world they share. Used by the broken trainers of part 4.
+Like those of runs.py beside this, whose world they share. Used in
+book/4-reasoning-with-transformers/10_what_grpo_changes.md, by the broken trainers of part 4.
 """
 
 import json
@@ -144,7 +145,7 @@ def worked(split: Any, n: int, seed: int) -> Any:
         steps = tuple(i < first if i <= first else None for i in range(len(said)))
         lines = "".join(f"{letter}\n" for letter in said)
         answer = f"<think>{lines}</think>{''.join(said)}"
-        found.append(Trace(question.prompt[-1].content, answer, True, steps, said == right))
+        found.append(Trace(texts([question])[0], answer, True, steps, said == right))
     return found
 
 
