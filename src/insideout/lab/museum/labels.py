@@ -161,7 +161,7 @@ LABELS = {
         "the log-probabilities are detached in the policy's loss",
         "The loss is 0 and its gradient thousands of times shorter than a sound run's: rounding errors of "
         "the KL, which "
-        "the optimizer makes full steps of. The reward goes nowhere.",
+        "the optimizer makes full steps of, so that no guard sees that nothing is learned. The reward goes nowhere.",
         "open-r1 #239, trl #2703 ask about a loss of 0; GRPO under no_grad is a classic of short code",
     ),
     "one_seed_for_all": Label(
