@@ -105,7 +105,8 @@ def test_each_process_writes_its_slices_and_nothing_is_pickled(runs, run, ranks)
                 for name in slices.keys():  # noqa: SIM118
                     numel = slices.get_tensor(name).numel()
                     written[name] += numel
-                    if tensors[name].ndim == 2:
+                    whole = run.startswith("tensor") and name.startswith("pair_embedding")  # as vectors are
+                    if tensors[name].ndim == 2 and not whole:
                         assert numel <= -(-tensors[name].shape[0] // ranks) * tensors[name].shape[1]
         assert written == {name: tensor.numel() for name, tensor in tensors.items()}
 
