@@ -9,7 +9,7 @@ sentence: then the guard that says it is switched off too, and the fault names i
 
 While a fault is on, recipes keep what they make under keys of its own, so that no broken result is ever taken for a
 sound one; a study is refused, since its runs may go on in processes in which nothing was switched: put the switch into
-what it runs. The twins stand in tuning.py, pairs.py and policies.py beside this. Used in
+what it runs. The twins stand in tuning.py, pairs.py, policies.py, reasoning.py and painting.py beside this. Used in
 book/3-fine-tuning-a-transformer/20_broken_trainers.md.
 """
 

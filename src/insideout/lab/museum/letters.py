@@ -3,7 +3,7 @@
     fcab -> abcf
 
 A word has one to five different letters of ten. A small transformer learns it in seconds, the right answer is always
-known, and held-out words are those that were never learned from. Used by the broken trainers of part 3.
+known, and held-out words are those that were never learned from. Used by the broken trainers of parts 3 and 4.
 """
 
 import random
