@@ -64,7 +64,12 @@ def test_a_switch_changes_what_is_measured(name, sound, tmp_path):
         broken_has, sound_has = (signature(each) for each in (broken, sound(kind)))
         assert holds(broken_has, sound_has), (broken_has, sound_has)
         assert not holds(sound_has, sound_has)
+    if name in SEEN_AT_ONCE:
+        assert SEEN_AT_ONCE[name] in [trouble.name for trouble in diagnose(*files(broken))]
 
+
+SEEN_AT_ONCE = {"average_is_a_copy": "the averaged weights are a copy"}
+"""What the doctor needs no longer run for."""
 
 SHOWN_BY_PICTURES = ("velocity_sign", "guided_away", "drawn_backwards")
 

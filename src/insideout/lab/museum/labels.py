@@ -205,9 +205,7 @@ LABELS = {
     ),
     "time_not_mixed": Label(
         "the time is told, and the mixture is always half and half",
-        "Near the noise and near the data the loss is one and the same, and lower than it can be; pictures "
-        "stay blurred, "
-        "for what is nearly noise and what is nearly done was never seen.",
+        "Near the noise and near the data the loss is one and the same, where a sound run has two. Pictures hardly show it.",
         "a classic: a variable that is drawn and not used",
     ),
     "time_cut_off": Label(
@@ -229,9 +227,8 @@ LABELS = {
     ),
     "class_never_dropped": Label(
         "the class is never dropped",
-        "The share of pictures without a class is 0. Without guidance all is well; with it, the null class "
-        "that is steered"
-        " away from was never learned, and strokes come out thick and torn.",
+        "The share of pictures without a class is 0. Without guidance all is well; with it, the null class that is steered "
+        "away from was never learned, and digits come out further from real ones, with more ink.",
         "DALLE2-pytorch #235, #47; Sana #188; open-diffusion #6",
     ),
     "guided_away": Label(
@@ -259,7 +256,7 @@ LABELS = {
     ),
     "scaler_forgotten": Label(
         "latents are learned as the encoder gives them, and scaled back when they are decoded",
-        "The first loss is not 2, that of latents with deviation 1 and of noise; pictures are too strong, or too weak.",
+        "The first loss is not 2, that of latents with deviation 1 and of noise; here the encoder's are larger, and so is it.",
         "latent-diffusion #187; VDM_EVFI #4; taehv #22; mlcommons/training #721",
     ),
     "scaled_twice": Label(
@@ -276,14 +273,13 @@ LABELS = {
     ),
     "kl_averaged": Label(
         "the KL is averaged over the latent's numbers",
-        "The KL says so few nats that no picture could be told by them, and yet pictures come back: its "
-        "price is next to "
-        "nothing, and noise decodes to no digit.",
+        "The KL says so few nats that no picture could be told by them, and yet pictures come back: its price is next to "
+        "nothing.",
         "a classic: a mean beside a sum",
     ),
     "temperature_not_raised": Label(
         "the temperature is its own logarithm",
-        "The temperature begins at 2.7 in place of 14.3, and the loss cannot come down, since cosines end at 1.",
+        "The temperature begins at 2.7 in place of 14.3, and the loss stays high, since cosines end at 1.",
         "a classic of short CLIP code",
     ),
     "temperature_not_learned": Label(
