@@ -205,7 +205,8 @@ LABELS = {
     ),
     "time_not_mixed": Label(
         "the time is told, and the mixture is always half and half",
-        "Near the noise and near the data the loss is one and the same, where a sound run has two. Pictures hardly show it.",
+        "Near the noise and near the data the loss is one and the same, where a sound run has two. "
+        "Pictures hardly show it.",
         "a classic: a variable that is drawn and not used",
     ),
     "time_cut_off": Label(
@@ -227,7 +228,8 @@ LABELS = {
     ),
     "class_never_dropped": Label(
         "the class is never dropped",
-        "The share of pictures without a class is 0. Without guidance all is well; with it, the null class that is steered "
+        "The share of pictures without a class is 0. Without guidance all is well; with it, the "
+        "null class that is steered "
         "away from was never learned, and digits come out further from real ones, with more ink.",
         "DALLE2-pytorch #235, #47; Sana #188; open-diffusion #6",
     ),
@@ -256,7 +258,8 @@ LABELS = {
     ),
     "scaler_forgotten": Label(
         "latents are learned as the encoder gives them, and scaled back when they are decoded",
-        "The first loss is not 2, that of latents with deviation 1 and of noise; here the encoder's are larger, and so is it.",
+        "The first loss is not 2, that of latents with deviation 1 and of noise; here the "
+        "encoder's are larger, and so is it.",
         "latent-diffusion #187; VDM_EVFI #4; taehv #22; mlcommons/training #721",
     ),
     "scaled_twice": Label(
@@ -273,7 +276,8 @@ LABELS = {
     ),
     "kl_averaged": Label(
         "the KL is averaged over the latent's numbers",
-        "The KL says so few nats that no picture could be told by them, and yet pictures come back: its price is next to "
+        "The KL says so few nats that no picture could be told by them, and yet pictures come "
+        "back: its price is next to "
         "nothing.",
         "a classic: a mean beside a sum",
     ),
