@@ -93,6 +93,7 @@ html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "Transformers<br>from the Inside Out"},
     "show_navbar_depth": 1,
+    "max_navbar_depth": 2,  # parts and their chapters: what lies deeper is read, copied and dropped on every page
     "show_toc_level": 2,
     "use_download_button": False,
     "use_fullscreen_button": False,

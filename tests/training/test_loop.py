@@ -1,5 +1,6 @@
 """The loop: accumulation is the larger batch, resuming is exact, and trouble is said in one sentence."""
 
+import contextlib
 import json
 import os
 import signal
@@ -225,6 +226,22 @@ def test_precision_is_measured_and_kept_on_resume(tmp_path, monkeypatch):
     assert again.precision == "bfloat16"
     with pytest.raises(BadInput, match="float16, which is for GPUs"):
         train(Tiny(), loss_fn, batch_at, config(precision="float16"), out=tmp_path / "half")
+
+
+def test_a_format_that_is_far_slower_is_not_looked_at_again(monkeypatch):
+    passes, clock = [], [0.0]
+
+    def taking(name, device):
+        passes.append(name)
+        clock[0] += {"float32": 1.0, "bfloat16": slowness}[name]
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(precision, "autocast", taking)
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
+    for slowness, n in ((0.5, 7), (4.0, 7), (40.0, 2)):
+        passes.clear()
+        assert precision.bfloat16_speedup.__wrapped__("cpu") == 1 / slowness
+        assert (passes.count("float32"), passes.count("bfloat16")) == (7, n)
 
 
 def test_loss_scale_halves_on_overflow_and_doubles_with_patience():

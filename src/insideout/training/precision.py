@@ -15,6 +15,9 @@ from insideout.errors import BadInput
 WORTH_IT = 1.5
 """How many times faster bfloat16 must be before auto takes it: a model also does what matrix products cannot speed up,
 and rounding to 16 bits costs time."""
+HOPELESS = 5.0
+"""Once warm, so many times slower than float32 is too slow to be looked at again: without instructions for bfloat16 a
+pass can take a second and more."""
 
 
 def choose(precision: str, device: torch.device) -> str:
@@ -30,14 +33,17 @@ def choose(precision: str, device: torch.device) -> str:
 def bfloat16_speedup(device: str) -> float:
     """How many times faster a small network's forward and backward pass is in bfloat16. 0: not supported."""
     try:
-        seconds = {name: _seconds(torch.device(device), name) for name in ("float32", "bfloat16")}
+        usual = _seconds(torch.device(device), "float32")
+        return usual / _seconds(torch.device(device), "bfloat16", hopeless=HOPELESS * usual)
     except RuntimeError:
         return 0.0
-    return seconds["float32"] / seconds["bfloat16"]
 
 
-def _seconds(device: torch.device, precision: str) -> float:
-    """Best of several passes, after two to warm up. Leaves the random state as it was."""
+def _seconds(device: torch.device, precision: str, hopeless: float = float("inf")) -> float:
+    """Best of several passes, after two to warm up; the second alone where it took longer than `hopeless`.
+
+    Leaves the random state as it was.
+    """
     width, rows = (256, 1024) if device.type == "cpu" else (2048, 8192)  # enough work to keep a GPU busy
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width)).to(device)
@@ -50,8 +56,11 @@ def _seconds(device: torch.device, precision: str) -> float:
             loss = network(x).sum()
         loss.backward()
         _wait(device)
+        taken = time.perf_counter() - start
         if attempt >= 2:
-            best = min(best, time.perf_counter() - start)
+            best = min(best, taken)
+        elif attempt == 1 and taken > hopeless:
+            return taken
     return best
 
 
