@@ -120,6 +120,20 @@ def test_a_run_that_made_no_step_is_never_the_newest(call, run, tmp_path):
     assert refused(*call("sample"))
 
 
+def test_the_newest_run_is_one_that_writes(call, run, tmp_path):
+    shutil.copytree(run, tmp_path / "runs" / "text-1")
+    shutil.copytree(run, tmp_path / "runs" / "photos")
+    drawn = tmp_path / "runs" / "photos" / "config.json"
+    drawn.write_text(json.dumps(json.loads(drawn.read_text()) | {"stage": "folder_drawer"}))
+    os.utime(drawn, (2**31, 2**31))
+    assert newest_run(tmp_path / "runs").path.name == "text-1"
+    assert call("sample", "--max-new-tokens", "3")[0] == 0
+    drawn.write_text("{")
+    os.utime(drawn, (2**31, 2**31))
+    code, out, err = call("sample")
+    assert refused(code, out, err) and "photos" in err
+
+
 @pytest.mark.parametrize(
     "left", [["tokenizer.json"], ["config.json", "tokenizer.json"], [".config.json.abcd1234.part"], [".run.lock"],
              ["checkpoints/.step-00000003.part/model.safetensors", "metrics.jsonl"]],

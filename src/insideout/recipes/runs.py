@@ -354,11 +354,20 @@ def made_a_step(folder: Path) -> bool:
 
 
 def newest_run(folder: Path) -> Run:
-    """The run that was written to last, of those that made a step. Raises BadInput when there is none."""
-    found = [file.parent for file in folder.glob("*/config.json") if any((file.parent / "checkpoints").glob("step-*"))]
+    """The run of `train` that was written to last, of those that made a step. Raises BadInput when there is none."""
+    begun = [file for file in folder.glob("*/config.json") if any((file.parent / "checkpoints").glob("step-*"))]
+    found = [file.parent for file in begun if written_by(file) in (None, "pretrain")]
     if not found:
         raise BadInput(f"There are no runs in {folder}: train one with `insideout train`, or name a folder with --run.")
     return Run(max(found, key=last_written))
+
+
+def written_by(file: Path) -> Any:
+    """The stage that a run's config.json names. None: it names none, or cannot be read, which whoever opens it says."""
+    try:
+        return read_object(file).get("stage")
+    except BadInput:
+        return None
 
 
 def last_written(folder: Path) -> float:
