@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import io
 import json
+import re
 import statistics
 import tempfile
 from datetime import date
@@ -55,11 +56,9 @@ REFERENCE_STEPS = 2000
 def trained(flags: str, steps: int, seed: int, corpus: str, folder: Path) -> Run:
     """What `insideout train` makes with these flags; the later of two equal ones counts."""
     words: dict[str, list[str]] = {}
-    for word in f"{COMMON} {flags}".split():
-        if word.startswith("--"):
-            words[word.replace("--no-", "--")] = [word]
-        else:
-            words[list(words)[-1]].append(word)
+    for group in re.findall(r"--\S+(?: [^-]\S*)?", f"{COMMON} {flags}"):
+        name, *value = group.split()
+        words[name.replace("--no-", "--")] = [name, *value]
     warmup = min(int(words["--warmup-steps"][1]), steps)
     words["--warmup-steps"] = ["--warmup-steps", str(warmup)]
     given = [each for group in words.values() for each in group]
