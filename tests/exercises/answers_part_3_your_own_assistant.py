@@ -29,7 +29,7 @@ def by_walking(n, pairs):
     for i, j in pairs:
         near[i].add(j)
         near[j].add(i)
-    found = [None] * n
+    found: list[int | None] = [None] * n
     for i in range(n):
         waiting = [i] if found[i] is None else []
         while waiting:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -237,7 +238,7 @@ def test_a_format_that_is_far_slower_is_not_looked_at_again(monkeypatch):
         return contextlib.nullcontext()
 
     monkeypatch.setattr(precision, "autocast", taking)
-    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     for slowness, n in ((0.5, 7), (4.0, 7), (40.0, 2)):
         passes.clear()
         assert precision.bfloat16_speedup.__wrapped__("cpu") == 1 / slowness
